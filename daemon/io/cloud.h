@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * HTTP requests to cloud endpoints over libcurl's multi interface: HTTP/2 with TLS, verified always; the request is
+ * opened with its upload paused and released when its body is known. A connection is kept for the next request.
+ * Knows bytes, statuses and errors, not dialects. Loop thread only; callbacks come after libcurl has returned, so
+ * that any function here may be called from within them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "daemon/core/settings.h"
+#include "libmulm/base/buf.h"
+
+struct cloud;
+struct cloud_attempt;
+
+enum cloud_event_type {
+        CLOUD_EVENT_HEADERS, /* status and content type are known */
+        CLOUD_EVENT_BYTES,   /* some of the body */
+        CLOUD_EVENT_END,     /* the body is whole, as far as HTTP knows */
+        CLOUD_EVENT_FAILED,  /* the attempt is over; `message` names the cause */
+};
+
+enum cloud_failure {
+        CLOUD_FAILURE_NONE,
+        CLOUD_FAILURE_RESOLVE,  /* the host name has no address */
+        CLOUD_FAILURE_CONNECT,  /* refused, unreachable, or not in time */
+        CLOUD_FAILURE_TLS,      /* handshake or certificate */
+        CLOUD_FAILURE_BROKEN,   /* the connection or the stream ended early */
+        CLOUD_FAILURE_PROTOCOL, /* not HTTP, or HTTP broken */
+        CLOUD_FAILURE_INTERNAL, /* no memory, bad URL */
+};
+
+struct cloud_event {
+        enum cloud_event_type type;
+        unsigned status;          /* from HEADERS on */
+        const char *content_type; /* HEADERS; "" if none */
+        const char *bytes;        /* BYTES */
+        size_t n_bytes;
+        enum cloud_failure failure; /* FAILED */
+        const char *message;        /* FAILED: a sentence without secrets */
+};
+
+typedef void (*cloud_bytes_fn)(void *userdata, const struct cloud_event *event);
+
+/* When things happened, on timers_now_us()'s clock; 0: not yet. */
+struct cloud_times {
+        uint64_t opened_us, connected_us, released_us, body_sent_us, headers_us, first_byte_us, ended_us;
+        bool reused;           /* on a connection that was already there */
+        unsigned http_version; /* 11, 20; 0: not yet known */
+};
+
+int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop);
+
+/* Every attempt must be closed. Memory goes in close callbacks. */
+void cloud_close(struct cloud *cloud);
+
+/* Opens POST endpoint->url + path with the key from key_credential or key_file, upload paused. The endpoint must
+ * outlive the attempt. 0, -ENOMEM, or what reading the key gave, with a sentence appended to `error` that names the
+ * file. */
+int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const char *path, double connect_sec,
+               cloud_bytes_fn fn, void *userdata, struct cloud_attempt **ret_attempt, struct buf *error);
+
+/* Moves the body in (it is emptied) and lets the upload go. Once per attempt. */
+void cloud_release(struct cloud_attempt *attempt, struct buf *body);
+
+const struct cloud_times *cloud_attempt_times(const struct cloud_attempt *attempt);
+
+/* Resets the stream if it is still open; no callback follows. Accepts NULL, returns NULL. */
+struct cloud_attempt *cloud_attempt_close(struct cloud_attempt *attempt);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * One question from Ask to the end: feeds the race, performs its actions with engine, cloud and timers, merges what
+ * comes back, and tells the sink. Knows nothing of D-Bus. Loop thread only. Freed by `requests_reap()` alone, never
+ * inside a callback.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/race.h"
+#include "daemon/core/settings.h"
+#include "daemon/io/cloud.h"
+#include "daemon/io/engine.h"
+#include "daemon/io/timers.h"
+
+enum request_source {
+        REQUEST_SOURCE_OPENER, /* "opener" */
+        REQUEST_SOURCE_CLOUD,  /* "cloud" */
+        REQUEST_SOURCE_LOCAL,  /* "local" */
+};
+
+const char *request_source_name(enum request_source source);
+
+enum request_opener {
+        REQUEST_OPENER_AUTO,
+        REQUEST_OPENER_ALWAYS, /* without regard to confidence */
+        REQUEST_OPENER_NEVER,
+};
+
+enum request_cloud {
+        REQUEST_CLOUD_AUTO,
+        REQUEST_CLOUD_NEVER,
+        REQUEST_CLOUD_ONLY, /* the μLM may open, but not finish */
+};
+
+struct request_options {
+        enum request_opener opener;
+        enum request_cloud cloud;
+        unsigned max_opener_words; /* 0: as configured */
+        uint64_t deadline_ms;      /* 0: as configured */
+        uint32_t seed;             /* 0: as configured */
+};
+
+#define REQUEST_OPTIONS_NULL ((struct request_options){ 0 })
+
+/* Of the opener, told at the handoff. */
+struct request_handoff {
+        unsigned n_words;
+        const char *reason;  /* "limit", "end", "unsure", "full"; "never" without an opener; "failed" */
+        size_t n_characters; /* code points shown so far */
+};
+
+/* Microseconds since Ask; 0 where it did not happen. */
+struct request_timings {
+        uint64_t first_word_us, last_opener_word_us, released_us, cloud_first_byte_us, cloud_first_text_us, end_us;
+        unsigned n_opener_words, n_input_tokens, n_output_tokens;
+        const char *endpoint; /* "" without a cloud */
+        const char *form;     /* "prefill", "instruction", "" */
+        unsigned http_status; /* 0: no answer */
+        const char
+                *error; /* name of what ended the cloud's part or the request: "Offline", "Tls", ...; "" for none */
+        const char *message; /* its sentence; "" for none */
+};
+
+/* Upward calls, on the loop thread, in order; `finished` once and last. Texts are valid UTF-8 and live during the
+ * call. `sequence` counts text and handoff together, from 1. */
+struct request_sink {
+        void (*text)(void *userdata, uint32_t sequence, const char *delta, size_t n_delta,
+                     enum request_source source);
+        void (*handoff)(void *userdata, uint32_t sequence, const struct request_handoff *handoff);
+        void (*state)(void *userdata, enum race_state state); /* after each change */
+        void (*finished)(void *userdata, enum race_outcome outcome, const struct request_timings *timings);
+};
+
+struct request;
+
+/* All requests and what they share. */
+struct requests;
+
+int requests_new(struct requests **ret_requests, const struct settings *settings, struct engine *engine,
+                 struct cloud *cloud, struct timers *timers);
+struct requests *requests_free(struct requests *requests); /* frees live ones without a word to their sinks */
+
+/* For engine_new(): routes a word to its request; userdata is the struct requests. */
+void requests_engine_word(void *userdata, const struct engine_word *word);
+
+/* Frees requests that are over and that their owner has released. Called by the daemon from the loop, outside all
+ * callbacks. */
+void requests_reap(struct requests *requests);
+
+unsigned requests_n_live(const struct requests *requests);
+
+/* "ready", "failing" (the last attempt failed) or "off" (none configured). */
+const char *requests_cloud_state(const struct requests *requests);
+
+struct requests_statistics {
+        uint64_t n_asked, n_complete, n_local, n_cancelled, n_failed;
+};
+void requests_statistics(const struct requests *requests, struct requests_statistics *ret_statistics);
+
+/* Accepts a question; the race starts on the loop's next turn, so that the caller can reply first. The prompt is
+ * copied, valid UTF-8 without NUL and within the limits, as the caller has checked. `log_name` names the request in
+ * logs. 0, -ENOMEM, -EBUSY (as many live requests as the settings allow). */
+int request_new(struct request **ret_request, struct requests *requests, const char *prompt,
+                const struct request_options *options, const struct request_sink *sink, void *userdata,
+                const char *log_name);
+
+/* Ends it with outcome cancelled, if it is live. The sink hears `finished`. */
+void request_cancel(struct request *request);
+
+/* The owner lets go: the sink hears nothing more; a live request is cancelled. Freed at the next reap. Accepts NULL,
+ * returns NULL. */
+struct request *request_release(struct request *request);
+
+/* All text shown so far; valid until the loop's next turn. */
+const char *request_text(const struct request *request);
+enum race_state request_state(const struct request *request);

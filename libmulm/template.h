@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * Chat template: messages to tokens. The one place where special tokens enter. ChatML is recognised from the Jinja
+ * text in the file (its literals, including a default system turn), not interpreted; anything else is -ENOTSUP.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "libmulm/gguf.h"
+#include "libmulm/vocab.h"
+
+struct chat_template;
+
+int chat_template_new(struct chat_template **ret_template, const struct gguf *gguf, const struct vocab *vocab,
+                      struct mulm_error *error);
+struct chat_template *chat_template_free(struct chat_template *chat_template);
+
+/* Tokens of all messages and an opened assistant turn that begins with `prefix`. */
+int chat_template_render(const struct chat_template *chat_template, const struct vocab *vocab,
+                         const struct mulm_message *messages, size_t n_messages, const char *prefix, size_t n_prefix,
+                         struct token_list *list, struct mulm_error *error);
+
+/* The tokens with which every conversation without a system message of its own begins, up to the first user text. */
+int chat_template_head(const struct chat_template *chat_template, const struct vocab *vocab, struct token_list *list,
+                       struct mulm_error *error);
