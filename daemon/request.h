@@ -102,12 +102,15 @@ struct requests_statistics {
 };
 void requests_statistics(const struct requests *requests, struct requests_statistics *ret_statistics);
 
-/* Accepts a question; the race starts on the loop's next turn, so that the caller can reply first. The prompt is
+/* Accepts a question; nothing happens before request_start(), so that the caller can reply first. The prompt is
  * copied, valid UTF-8 without NUL and within the limits, as the caller has checked. `log_name` names the request in
  * logs. 0, -ENOMEM, -EBUSY (as many live requests as the settings allow). */
 int request_new(struct request **ret_request, struct requests *requests, const char *prompt,
                 const struct request_options *options, const struct request_sink *sink, void *userdata,
                 const char *log_name);
+
+/* Starts the race, once. The sink may hear something before this returns. */
+void request_start(struct request *request);
 
 /* Ends it with outcome cancelled, if it is live. The sink hears `finished`. */
 void request_cancel(struct request *request);
