@@ -11,7 +11,9 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Each argument is evaluated twice: no side effects in them. */
+/* Each argument is evaluated twice: no side effects in them. <sys/param.h>, which <uv.h> brings in, has them too. */
+#undef MIN
+#undef MAX
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
