@@ -44,6 +44,9 @@ _Static_assert(sizeof(struct quant_q8_0) == 34, "Q8_0 block");
 /* "Q8_0"; NULL for a number that is none of ours. */
 const char *quant_name(uint32_t type);
 
+/* For error sentences: ggml's name of any of its types, "unknown" for other numbers. */
+const char *quant_any_name(uint32_t type);
+
 /* Values in a block (1 for F32 and F16) and its bytes; 0 for a number that is none of ours. */
 size_t quant_block_values(uint32_t type);
 size_t quant_block_bytes(uint32_t type);

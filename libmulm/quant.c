@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * Names and sizes of number formats. See quant.h.
+ */
+#include "libmulm/quant.h"
+
+#include "libmulm/base/macro.h"
+
+struct quant_format {
+        const char *name;
+        size_t block_values, block_bytes; /* 0 for what libmulm does not run */
+};
+
+/* By ggml_type (ggml.h); gaps are numbers that ggml has retired. */
+static const struct quant_format formats[] = {
+        [QUANT_F32] = { "F32", 1, sizeof(float) },
+        [QUANT_F16] = { "F16", 1, sizeof(quant_half) },
+        [QUANT_Q4_0] = { "Q4_0", QUANT_BLOCK, sizeof(struct quant_q4_0) },
+        [QUANT_Q4_1] = { "Q4_1", QUANT_BLOCK, sizeof(struct quant_q4_1) },
+        [QUANT_Q8_0] = { "Q8_0", QUANT_BLOCK, sizeof(struct quant_q8_0) },
+        [6] = { "Q5_0", 0, 0 },
+        [7] = { "Q5_1", 0, 0 },
+        [9] = { "Q8_1", 0, 0 },
+        [10] = { "Q2_K", 0, 0 },
+        [11] = { "Q3_K", 0, 0 },
+        [12] = { "Q4_K", 0, 0 },
+        [13] = { "Q5_K", 0, 0 },
+        [14] = { "Q6_K", 0, 0 },
+        [15] = { "Q8_K", 0, 0 },
+        [16] = { "IQ2_XXS", 0, 0 },
+        [17] = { "IQ2_XS", 0, 0 },
+        [18] = { "IQ3_XXS", 0, 0 },
+        [19] = { "IQ1_S", 0, 0 },
+        [20] = { "IQ4_NL", 0, 0 },
+        [21] = { "IQ3_S", 0, 0 },
+        [22] = { "IQ2_S", 0, 0 },
+        [23] = { "IQ4_XS", 0, 0 },
+        [24] = { "I8", 0, 0 },
+        [25] = { "I16", 0, 0 },
+        [26] = { "I32", 0, 0 },
+        [27] = { "I64", 0, 0 },
+        [28] = { "F64", 0, 0 },
+        [29] = { "IQ1_M", 0, 0 },
+        [30] = { "BF16", 0, 0 },
+        [34] = { "TQ1_0", 0, 0 },
+        [35] = { "TQ2_0", 0, 0 },
+        [39] = { "MXFP4", 0, 0 },
+};
+
+const char *quant_any_name(uint32_t type)
+{
+        if (type >= ARRAY_SIZE(formats) || !formats[type].name)
+                return "unknown";
+        return formats[type].name;
+}
+
+const char *quant_name(uint32_t type)
+{
+        return quant_block_values(type) > 0 ? formats[type].name : NULL;
+}
+
+size_t quant_block_values(uint32_t type)
+{
+        return type < ARRAY_SIZE(formats) ? formats[type].block_values : 0;
+}
+
+size_t quant_block_bytes(uint32_t type)
+{
+        return type < ARRAY_SIZE(formats) ? formats[type].block_bytes : 0;
+}
