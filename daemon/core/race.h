@@ -5,7 +5,8 @@
  * done then. Pure: an event and the time go in, a state and actions come out; `request` performs them. The diagram is
  * in docs/internals/race.md.
  *
- * Every event is legal in every state; one that comes too late (a word after the end) changes nothing.
+ * Every event is legal in every state; one that comes too late (a word after the end) changes nothing. A request with
+ * a total_us ends by its deadlines alone, whatever engine and cloud do.
  */
 #pragma once
 
@@ -36,7 +37,7 @@ enum race_event_type {
         RACE_EVENT_LOCAL_END,      /* the local completion is over */
         RACE_EVENT_ENGINE_FAILED,  /* the engine cannot go on with this request */
         RACE_EVENT_CLOUD_TEXT,     /* text for the person came from the cloud */
-        RACE_EVENT_CLOUD_END,      /* the dialect's end marker: the cloud's reply is whole */
+        RACE_EVENT_CLOUD_END,      /* the dialect's end marker: the cloud's reply is whole; the attempt is over */
         RACE_EVENT_CLOUD_FAILED,   /* the attempt is over without it: connection, status, garbage, refusal */
         RACE_EVENT_TIMEOUT,        /* race_deadline_us() is reached */
         RACE_EVENT_CANCEL,         /* the caller cancelled or left the bus */
@@ -49,7 +50,7 @@ enum race_action {
         RACE_ACTION_CLOUD_OPEN = 1 << 1,    /* open the HTTP request, its upload paused */
         RACE_ACTION_ENGINE_CANCEL = 1 << 2, /* the job's further words are not wanted */
         RACE_ACTION_CLOUD_ABORT = 1 << 3,   /* reset the stream */
-        RACE_ACTION_HANDOFF = 1 << 4,       /* tell the caller that the opener is over */
+        RACE_ACTION_HANDOFF = 1 << 4,       /* tell the caller that the opener is over, or that there is none */
         RACE_ACTION_CLOUD_RELEASE = 1 << 5, /* build the body from what was said, send it */
         RACE_ACTION_LOCAL_START = 1 << 6,   /* submit the completion job, from exactly the text shown */
         RACE_ACTION_FINISH = 1 << 7,        /* flush what merge holds, tell the caller the outcome; nothing follows */
@@ -70,15 +71,17 @@ struct race_plan {
         bool local;             /* false: never finish locally (cloud=only) */
         uint64_t first_text_us; /* from release to the cloud's first text, at most */
         uint64_t gap_us;        /* between two pieces of the cloud's text, at most */
-        uint64_t total_us;      /* from Ask to the end of the cloud's part, at most */
+        uint64_t total_us;      /* from Ask to the end of the cloud's part, and as long again for LOCAL, at most */
 };
 
 struct race {
         struct race_plan plan;
         enum race_state state;
         enum race_outcome outcome;
-        bool said;                               /* at least one word was shown */
-        bool cloud_lost;                         /* the attempt failed before it was needed */
+        bool asked;                              /* ASK has come */
+        bool said;                               /* at least one word of the μLM's was shown */
+        bool answered;                           /* at least one text of the cloud's was shown */
+        bool cloud_open;                         /* an attempt was opened and is not over */
         bool engine_busy;                        /* a job of ours is queued or running */
         uint64_t total_deadline_us, deadline_us; /* absolute; 0: none */
 };
@@ -89,7 +92,10 @@ const char *race_outcome_name(enum race_outcome outcome); /* "complete"; "" for 
 
 void race_init(struct race *race, const struct race_plan *plan);
 
-/* Moves the machine; returns a set of RACE_ACTION_ bits, which are to be performed in the order of their values. */
+/* Moves the machine; returns a set of RACE_ACTION_ bits, which are to be performed in the order of their values. Text
+ * is shown only if the state after its event is one in which its speaker has the word: OPENING or LOCAL for a WORD,
+ * CONTINUING or REMOTE for a CLOUD_TEXT. Events of a job that was cancelled or of an attempt that was aborted must
+ * not be fed; a TIMEOUT that comes before the deadline is ignored. */
 unsigned race_step(struct race *race, enum race_event_type event, uint64_t now_us);
 
 /* When RACE_EVENT_TIMEOUT is due, absolute; 0 for never. Changes only within race_step(). */
