@@ -4,10 +4,19 @@
  * Is the cloud saying again what was already said? Compares the head of the stream with the text before the seam:
  * exact, or with other case, blanks or punctuation, wrapped in quotes or markdown; the whole opener or only its tail.
  * Pure; decides as soon as the bytes suffice.
+ *
+ * Words are compared. The head is an echo if it begins with the last words of what was said, as many as possible:
+ *   - all of them, two or more of them, or three characters of a script without blanks;
+ *   - one alone only if it is of a closed list of words that no language doubles ("is", "the", "und"), and no
+ *     punctuation stands between. Any other single word is kept, since it may be meant ("that that", "New York, New
+ *     York", "nous nous") or chance.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "libmulm/base/buf.h"
 
 enum echo_verdict {
         ECHO_VERDICT_OPEN,  /* more bytes are needed */
@@ -16,6 +25,20 @@ enum echo_verdict {
 };
 
 struct echo {
-        char *said; /* owned: what the stream may repeat */
-        size_t n_said;
+        struct buf said;   /* what the stream may repeat: its words in small letters, a blank between them */
+        bool ends_in_word; /* no punctuation after the last one */
 };
+
+#define ECHO_NULL ((struct echo){ 0 })
+
+/* Learns what was said, valid UTF-8. 0, -ENOMEM. */
+int echo_set_said(struct echo *echo, const char *said, size_t n);
+void echo_done(struct echo *echo);
+
+/* Judges the stream's first bytes, whole code points; `ended`: no more will come. A verdict that is not OPEN stays
+ * the same however the stream goes on. 0, -ENOMEM. */
+int echo_judge(const struct echo *echo, const char *text, size_t n, bool ended, enum echo_verdict *ret_verdict,
+               size_t *ret_skip);
+
+/* One of the closed list, in small letters. */
+bool echo_is_never_doubled(const char *word, size_t n);

@@ -5,29 +5,40 @@
  * needed, no echo of the opener, no doubled word or punctuation, no stray capital, no reasoning. Text is held back no
  * longer than an open decision needs. What was shown only ever grows. Pure; fed in pieces of any size, the text is
  * the same for every way of cutting them.
+ *
+ * Behind the seam text passes as it is; only reasoning and what is no text go. A closing tag of reasoning that was
+ * never opened takes with it what was still undecided; what was shown before it can no longer be taken back.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/core/clean.h"
 #include "daemon/core/echo.h"
 #include "libmulm/base/buf.h"
 
+enum merge_source {
+        MERGE_SOURCE_OPENER,
+        MERGE_SOURCE_CLOUD,
+        MERGE_SOURCE_LOCAL,
+};
+
 struct merge {
-        struct buf shown;  /* all that the caller was given, valid UTF-8 */
-        struct buf held;   /* from the cloud, not yet decided */
-        size_t n_opener;   /* bytes of `shown` that the opener said */
-        struct echo echo;  /* is the stream repeating the opener? */
-        bool at_seam;      /* nothing of the cloud has been shown yet */
-        bool in_reasoning; /* between <think> and </think> */
+        struct buf shown;   /* all that the caller was given, valid UTF-8 */
+        struct buf held;    /* readable, not yet decided */
+        size_t n_opener;    /* bytes of `shown` that the opener said; set when another source begins */
+        struct clean clean; /* the source's bytes on their way to text */
+        struct echo echo;   /* is the stream repeating the opener? */
+        enum merge_source source;
+        bool at_seam; /* nothing of this source has been shown yet */
 };
 
 void merge_init(struct merge *merge);
 void merge_done(struct merge *merge);
 
-/* Each appends to `delta` what may be shown now, whole code points, and to merge->shown the same. On -ENOMEM neither
- * has changed and the text is lost. */
+/* Each appends to `delta` what may be shown now, whole code points, and to merge->shown the same. 0; on -ENOMEM what
+ * was not yet shown is lost. */
 int merge_opener(struct merge *merge, const char *text, size_t n, struct buf *delta);
 int merge_cloud(struct merge *merge, const char *text, size_t n, struct buf *delta);
 
