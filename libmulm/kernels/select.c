@@ -1,19 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * Picks the kernels for this processor. Called by mulm_model_open().
+ * Which kernels this processor can run, and which of them the caller wants. Called once per model, on any thread.
  */
 #include <errno.h>
+#include <stdio.h>
 
-#include "libmulm/error.h"
+#include "libmulm/base/macro.h"
 #include "libmulm/kernels/kernels.h"
+
+static bool have_avx2(void)
+{
+#if defined(__x86_64__)
+        return kernels_avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("f16c");
+#else
+        return false;
+#endif
+}
 
 int kernels_select(const struct kernels **ret_kernels, enum mulm_isa isa, struct mulm_error *error)
 {
         switch (isa) {
-        case MULM_ISA_AUTO:
+        case MULM_ISA_AUTO: *ret_kernels = have_avx2() ? kernels_avx2 : &kernels_scalar; return 0;
         case MULM_ISA_SCALAR: *ret_kernels = &kernels_scalar; return 0;
-        case MULM_ISA_AVX2: return error_set(error, -ENOTSUP, "this build has no AVX2 kernels");
+        case MULM_ISA_AVX2:
+                if (have_avx2()) {
+                        *ret_kernels = kernels_avx2;
+                        return 0;
+                }
+                if (error)
+                        snprintf(error->sentence, sizeof(error->sentence),
+                                 "isa avx2: this processor or build lacks AVX2, FMA or F16C");
+                return -ENOTSUP;
         }
-        return error_set(error, -EINVAL, "instruction set %d is not one of enum mulm_isa", (int)isa);
+        if (error)
+                snprintf(error->sentence, sizeof(error->sentence), "isa %d: no such instruction set", (int)isa);
+        return -EINVAL;
 }

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * Kernels for x86-64 with AVX2, FMA and F16C: all but the products of quantised rows, which are in avx2-quantised.c.
+ * Called only where the processor has these.
+ */
+#include "libmulm/kernels/avx2.h"
+
+#include <math.h>
+
+/* ---------------------------------------------------------------------------------------------- activations */
+
+static inline int32_t quantise_block(int8_t quants[QUANT_BLOCK], const float *x, float inverse)
+{
+        __m256 factor = _mm256_set1_ps(inverse);
+        __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), factor));
+        __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), factor));
+        __m256i c = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 16), factor));
+        __m256i d = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 24), factor));
+        __m256i total = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+        __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+        __m128i quarter;
+
+        /* Packing works on 128-bit lanes; put the groups of four back in order. */
+        packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        _mm256_storeu_si256((__m256i *)quants, packed);
+
+        quarter = sum_halves(total);
+        quarter = _mm_add_epi32(quarter, _mm_unpackhi_epi64(quarter, quarter));
+        return _mm_cvtsi128_si32(_mm_add_epi32(quarter, _mm_shuffle_epi32(quarter, 1)));
+}
+
+static inline float round_one(float value)
+{
+        return _cvtsh_ss(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static void quantise(struct kernel_block *blocks, const float *x, size_t n)
+{
+        const __m256 sign = _mm256_set1_ps(-0.0f);
+
+        for (size_t b = 0; b < n / QUANT_BLOCK; b++, x += QUANT_BLOCK) {
+                __m256 largest = _mm256_andnot_ps(sign, _mm256_loadu_ps(x));
+                float peak, scale;
+
+                for (size_t i = LANES; i < QUANT_BLOCK; i += LANES)
+                        largest = _mm256_max_ps(largest, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + i)));
+                peak = max_lanes(largest);
+                scale = peak / 127.0f;
+                blocks[b].total = quantise_block(blocks[b].quants, x, peak > 0.0f ? 127.0f / peak : 0.0f);
+                blocks[b].scale = round_one(scale);
+                blocks[b].sum = round_one(scale * (float)blocks[b].total);
+        }
+}
+
+static inline __m256 bytes_to_floats(const void *bytes)
+{
+        return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(bytes)));
+}
+
+static void dequantise_blocks(float *y, const struct kernel_block *blocks, size_t n)
+{
+        for (size_t b = 0; b < n / QUANT_BLOCK; b++) {
+                __m256 scale = _mm256_set1_ps(blocks[b].scale);
+
+                for (size_t i = 0; i < QUANT_BLOCK; i += LANES, y += LANES)
+                        _mm256_storeu_ps(y, _mm256_mul_ps(scale, bytes_to_floats(blocks[b].quants + i)));
+        }
+}
+
+static void round_half(float *y, const float *x, size_t n)
+{
+        size_t i = 0;
+
+        for (; i + LANES <= n; i += LANES)
+                _mm256_storeu_ps(y + i,
+                                 _mm256_cvtph_ps(_mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT)));
+        for (; i < n; i++)
+                y[i] = round_one(x[i]);
+}
+
+/* --------------------------------------------------------------------------- tiles of float rows times a vector */
+
+static inline __m256 load_weights(enum quant_type type, const char *row, size_t i)
+{
+        if (type == QUANT_F16)
+                return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(row + i * sizeof(quant_half))));
+        return _mm256_loadu_ps((const float *)(row + i * sizeof(float)));
+}
+
+static inline float load_weight(enum quant_type type, const char *row, size_t i)
+{
+        float weight;
+
+        if (type == QUANT_F16)
+                return half_at(row + i * sizeof(quant_half));
+        memcpy(&weight, row + i * sizeof(weight), sizeof(weight));
+        return weight;
+}
+
+static inline __attribute__((always_inline)) void rows_float(enum quant_type type, float *y, const char *row,
+                                                             size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                                                             const float *x)
+{
+        size_t n_ahead = TILE * n_row_bytes, n_bytes = type == QUANT_F16 ? sizeof(quant_half) : sizeof(float);
+
+        for (size_t i = 0; i < n_rows; i += TILE, row += n_ahead) {
+                __m256 sums[TILE] = { 0 };
+                const char *rows[TILE];
+                float rest[TILE] = { 0 };
+                size_t c = 0;
+
+                tile_rows(rows, row, n_row_bytes, n_rows - i);
+                for (; c + LANES <= n_columns; c += LANES) {
+                        __m256 values = _mm256_loadu_ps(x + c);
+
+#pragma GCC unroll 4
+                        for (size_t r = 0; r < TILE; r++) {
+                                _mm_prefetch(rows[r] + c * n_bytes + n_ahead, _MM_HINT_T0);
+                                sums[r] = _mm256_fmadd_ps(load_weights(type, rows[r], c), values, sums[r]);
+                        }
+                }
+                for (; c < n_columns; c++)
+                        for (size_t r = 0; r < TILE; r++)
+                                rest[r] += load_weight(type, rows[r], c) * x[c];
+                store_tile(y + i, _mm_add_ps(sum_wide_tile(sums), _mm_loadu_ps(rest)), n_rows - i);
+        }
+}
+
+static void rows_f32(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                     const struct kernel_vector *x)
+{
+        rows_float(QUANT_F32, y, rows, n_row_bytes, n_rows, n_columns, x->values);
+}
+
+static void rows_f16(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                     const struct kernel_vector *x)
+{
+        rows_float(QUANT_F16, y, rows, n_row_bytes, n_rows, n_columns, x->values);
+}
+
+/* ------------------------------------------------------------------------------------------- rows as floats */
+
+static void dequantise_f32(float *y, const void *row, size_t n_columns)
+{
+        memcpy(y, row, n_columns * sizeof(*y));
+}
+
+static void dequantise_f16(float *y, const void *row, size_t n_columns)
+{
+        size_t i = 0;
+
+        for (; i + LANES <= n_columns; i += LANES)
+                _mm256_storeu_ps(y + i, load_weights(QUANT_F16, row, i));
+        for (; i < n_columns; i++)
+                y[i] = load_weight(QUANT_F16, row, i);
+}
+
+static void dequantise_q8_0(float *y, const void *row, size_t n_columns)
+{
+        const struct quant_q8_0 *w = row;
+
+        for (size_t b = 0; b < n_columns / QUANT_BLOCK; b++) {
+                __m256 scale = _mm256_set1_ps(_cvtsh_ss(w[b].scale));
+
+                for (size_t i = 0; i < QUANT_BLOCK; i += LANES, y += LANES)
+                        _mm256_storeu_ps(y, _mm256_mul_ps(scale, bytes_to_floats(w[b].quants + i)));
+        }
+}
+
+static inline void dequantise_nibbles(float *y, const uint8_t *nibbles, float scale, float offset)
+{
+        int8_t bytes[QUANT_BLOCK];
+
+        _mm256_storeu_si256((__m256i *)bytes, unpack_nibbles(nibbles));
+        for (size_t i = 0; i < QUANT_BLOCK; i += LANES)
+                _mm256_storeu_ps(y + i, _mm256_fmadd_ps(_mm256_set1_ps(scale), bytes_to_floats(bytes + i),
+                                                        _mm256_set1_ps(offset)));
+}
+
+static void dequantise_q4_0(float *y, const void *row, size_t n_columns)
+{
+        const struct quant_q4_0 *w = row;
+
+        for (size_t b = 0; b < n_columns / QUANT_BLOCK; b++) {
+                float scale = _cvtsh_ss(w[b].scale);
+
+                dequantise_nibbles(y + b * QUANT_BLOCK, w[b].nibbles, scale, -8.0f * scale);
+        }
+}
+
+static void dequantise_q4_1(float *y, const void *row, size_t n_columns)
+{
+        const struct quant_q4_1 *w = row;
+
+        for (size_t b = 0; b < n_columns / QUANT_BLOCK; b++)
+                dequantise_nibbles(y + b * QUANT_BLOCK, w[b].nibbles, _cvtsh_ss(w[b].scale), _cvtsh_ss(w[b].minimum));
+}
+
+/* -------------------------------------------------------------------------------------------- exponentials */
+
+/* exp(x) for x <= 88, to 2 units in the last place: x = n ln 2 + r, 2^n times the polynomial of Cephes' expf in r
+ * (Moshier, https://www.netlib.org/cephes/, single/expf.c). Below -87.3 it is 0. */
+static inline __m256 exponential(__m256 x)
+{
+        const __m256 lowest = _mm256_set1_ps(-87.33654f);
+        __m256 valid = _mm256_cmp_ps(x, lowest, _CMP_GE_OQ), n, r, y;
+        __m256i power;
+
+        x = _mm256_max_ps(x, lowest);
+        n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
+                            _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
+        r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
+
+        y = _mm256_set1_ps(1.9875691500e-4f);
+        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1.3981999507e-3f));
+        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(8.3334519073e-3f));
+        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(4.1665795894e-2f));
+        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1.6666665459e-1f));
+        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(5.0000001201e-1f));
+        y = _mm256_fmadd_ps(y, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
+
+        power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+        return _mm256_and_ps(_mm256_mul_ps(y, _mm256_castsi256_ps(power)), valid);
+}
+
+static void swiglu(float *gate, const float *up, size_t n)
+{
+        const __m256 one = _mm256_set1_ps(1.0f);
+        size_t i = 0;
+
+        for (; i + LANES <= n; i += LANES) {
+                __m256 x = _mm256_loadu_ps(gate + i);
+                /* Where exp(-x) would leave the range, silu(x) is 0 to single precision. */
+                __m256 negated = _mm256_min_ps(_mm256_sub_ps(_mm256_setzero_ps(), x), _mm256_set1_ps(87.0f));
+                __m256 silu = _mm256_div_ps(x, _mm256_add_ps(one, exponential(negated)));
+
+                _mm256_storeu_ps(gate + i, _mm256_mul_ps(silu, _mm256_loadu_ps(up + i)));
+        }
+        for (; i < n; i++)
+                gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static float maximum(const float *x, size_t n)
+{
+        __m256 lanes = _mm256_set1_ps(x[0]);
+        float largest;
+        size_t i = 0;
+
+        for (; i + LANES <= n; i += LANES)
+                lanes = _mm256_max_ps(lanes, _mm256_loadu_ps(x + i));
+        for (largest = max_lanes(lanes); i < n; i++)
+                largest = fmaxf(largest, x[i]);
+        return largest;
+}
+
+static float exp_sum(const float *x, float largest, size_t n)
+{
+        __m256 shift = _mm256_set1_ps(largest), lanes = _mm256_setzero_ps();
+        float sum = 0.0f;
+        size_t i = 0;
+
+        for (; i + LANES <= n; i += LANES)
+                lanes = _mm256_add_ps(lanes, exponential(_mm256_sub_ps(_mm256_loadu_ps(x + i), shift)));
+        for (; i < n; i++)
+                sum += expf(x[i] - largest);
+        return sum + sum_lanes(lanes);
+}
+
+static void softmax(float *x, size_t n)
+{
+        float largest = maximum(x, n), sum = 0.0f, inverse;
+        __m256 shift = _mm256_set1_ps(largest), lanes = _mm256_setzero_ps();
+        size_t i = 0;
+
+        for (; i + LANES <= n; i += LANES) {
+                __m256 y = exponential(_mm256_sub_ps(_mm256_loadu_ps(x + i), shift));
+
+                _mm256_storeu_ps(x + i, y);
+                lanes = _mm256_add_ps(lanes, y);
+        }
+        for (; i < n; i++) {
+                x[i] = expf(x[i] - largest);
+                sum += x[i];
+        }
+        inverse = 1.0f / (sum + sum_lanes(lanes));
+        for (i = 0; i < n; i++)
+                x[i] *= inverse;
+}
+
+/* ------------------------------------------------------------------------------------------------ the rest */
+
+static void rms_norm(float *y, const float *x, const float *weight, size_t n, float epsilon)
+{
+        __m256 lanes = _mm256_setzero_ps();
+        float sum = 0.0f, scale;
+        size_t i = 0;
+
+        for (; i + LANES <= n; i += LANES)
+                lanes = _mm256_fmadd_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(x + i), lanes);
+        for (; i < n; i++)
+                sum += x[i] * x[i];
+        scale = 1.0f / sqrtf((sum + sum_lanes(lanes)) / (float)n + epsilon);
+
+        for (i = 0; i + LANES <= n; i += LANES)
+                _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(scale)),
+                                                      _mm256_loadu_ps(weight + i)));
+        for (; i < n; i++)
+                y[i] = x[i] * scale * weight[i];
+}
+
+static void rope(float *x, const float *rotation, size_t n)
+{
+        size_t i = 0;
+
+        for (; i + LANES <= n; i += LANES) {
+                __m256 pair = _mm256_loadu_ps(x + i), turn = _mm256_loadu_ps(rotation + i);
+                __m256 swapped = _mm256_mul_ps(_mm256_permute_ps(pair, 0xb1), _mm256_movehdup_ps(turn));
+
+                _mm256_storeu_ps(x + i, _mm256_fmaddsub_ps(pair, _mm256_moveldup_ps(turn), swapped));
+        }
+        for (; i < n; i += 2) {
+                float cosine = rotation[i], sine = rotation[i + 1], a = x[i], b = x[i + 1];
+
+                x[i] = a * cosine - b * sine;
+                x[i + 1] = a * sine + b * cosine;
+        }
+}
+
+static inline void add_scaled(float *out, const float *x, float factor, size_t n)
+{
+        size_t i = 0;
+
+        for (; i + LANES <= n; i += LANES)
+                _mm256_storeu_ps(out + i, _mm256_fmadd_ps(_mm256_set1_ps(factor), _mm256_loadu_ps(x + i),
+                                                          _mm256_loadu_ps(out + i)));
+        for (; i < n; i++)
+                out[i] += factor * x[i];
+}
+
+/* 32 columns at a time stay in registers over all positions. */
+static void add_values(float *out, const float *scores, const float *values, size_t n_stride, size_t n_positions,
+                       size_t head_size)
+{
+        size_t i = 0;
+
+        for (; i + 4 * LANES <= head_size; i += 4 * LANES) {
+                __m256 sums[4] = { 0 };
+
+                for (size_t p = 0; p < n_positions; p++) {
+                        __m256 score = _mm256_set1_ps(scores[p]);
+
+#pragma GCC unroll 4
+                        for (size_t k = 0; k < 4; k++)
+                                sums[k] = _mm256_fmadd_ps(
+                                        score, _mm256_loadu_ps(values + p * n_stride + i + k * LANES), sums[k]);
+                }
+                for (size_t k = 0; k < 4; k++)
+                        _mm256_storeu_ps(out + i + k * LANES, sums[k]);
+        }
+        memset(out + i, 0, (head_size - i) * sizeof(*out));
+        for (size_t p = 0; i < head_size && p < n_positions; p++)
+                add_scaled(out + i, values + p * n_stride + i, scores[p], head_size - i);
+}
+
+static void attention(float *out, float *scores, const float *queries, size_t n_queries, const float *keys,
+                      const float *values, size_t n_stride, size_t n_positions, size_t head_size)
+{
+        float scale = 1.0f / sqrtf((float)head_size);
+
+        for (size_t h = 0; h < n_queries; h++, queries += head_size, out += head_size) {
+                rows_float(QUANT_F32, scores, (const char *)keys, n_stride * sizeof(*keys), n_positions, head_size,
+                           queries);
+                for (size_t p = 0; p < n_positions; p++)
+                        scores[p] *= scale;
+                softmax(scores, n_positions);
+                add_values(out, scores, values, n_stride, n_positions, head_size);
+        }
+}
+
+static const struct kernels avx2 = {
+        .name = "avx2",
+        .quantise = quantise,
+        .dequantise_blocks = dequantise_blocks,
+        .round_half = round_half,
+        .rows = { [QUANT_F32] = rows_f32,
+                  [QUANT_F16] = rows_f16,
+                  [QUANT_Q4_0] = avx2_rows_q4_0,
+                  [QUANT_Q4_1] = avx2_rows_q4_1,
+                  [QUANT_Q8_0] = avx2_rows_q8_0 },
+        .batch = { [QUANT_Q4_0] = avx2_batch_q4_0, [QUANT_Q4_1] = avx2_batch_q4_1, [QUANT_Q8_0] = avx2_batch_q8_0 },
+        .dequantise = { [QUANT_F32] = dequantise_f32,
+                        [QUANT_F16] = dequantise_f16,
+                        [QUANT_Q4_0] = dequantise_q4_0,
+                        [QUANT_Q4_1] = dequantise_q4_1,
+                        [QUANT_Q8_0] = dequantise_q8_0 },
+        .rms_norm = rms_norm,
+        .rope = rope,
+        .swiglu = swiglu,
+        .maximum = maximum,
+        .exp_sum = exp_sum,
+        .softmax = softmax,
+        .attention = attention,
+};
+
+const struct kernels *const kernels_avx2 = &avx2;
