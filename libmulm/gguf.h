@@ -4,7 +4,8 @@
  * Reads a GGUF v3 container (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): metadata and tensor table.
  * Knows nothing of models. Every offset, count and length is checked against the bytes at hand, by checked
  * arithmetic; what it hands out points into them. Refuses big-endian files, versions other than 3, split files,
- * duplicate keys and tensors that overlap the header or leave the file.
+ * nested arrays, duplicate keys and tensors, tensors of a type that libmulm does not run, and tensors that are empty,
+ * overlap or leave the file. Memory used grows with the file, never with what a count in it claims.
  */
 #pragma once
 
@@ -12,8 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "libmulm/base/macro.h"
 #include "libmulm/mulm.h"
 #include "libmulm/quant.h"
+#include "libmulm/reader.h"
 
 /* Values of gguf_metadata_value_type. */
 enum gguf_type {
@@ -33,19 +36,13 @@ enum gguf_type {
         _GGUF_TYPE_N,
 };
 
-/* Bytes in the file, not terminated. */
-struct gguf_string {
-        const char *data;
-        size_t n_data;
-};
-
 struct gguf_tensor {
         struct gguf_string name;
         enum quant_type type;
         uint32_t n_dims;
         uint64_t dims[4]; /* dims[0] is the contiguous one: a [rows x columns] matrix has dims { columns, rows };
                              unused ones are 1 */
-        const void *data; /* in the mapping, n_data bytes, aligned to general.alignment */
+        const void *data; /* in the file, n_data bytes, at a multiple of general.alignment from its start */
         size_t n_data;
 };
 
@@ -54,6 +51,7 @@ struct gguf;
 /* Parses; `data` must outlive the result. -EBADMSG, -ENOTSUP, -ENOMEM. */
 int gguf_new(struct gguf **ret_gguf, const void *data, size_t n_data, struct mulm_error *error);
 struct gguf *gguf_free(struct gguf *gguf);
+DEFINE_CLEANUP(struct gguf *, gguf_free)
 
 /* Look-ups by key: 0 and the value, -ENOENT where the key is missing, -EBADMSG where it has another type or does not
  * fit. Integers of any width are accepted where the value fits. No error sentence for -ENOENT. */
@@ -69,7 +67,7 @@ int gguf_get_strings(const struct gguf *gguf, const char *key, const struct gguf
 int gguf_get_i32s(const struct gguf *gguf, const char *key, const int32_t **ret_values, size_t *ret_n,
                   struct mulm_error *error);
 
-/* NULL where there is none. */
+/* NULL where there is none. Tensors are ordered by name. */
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *gguf, const char *name);
 size_t gguf_n_tensors(const struct gguf *gguf);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, size_t i);
