@@ -28,3 +28,13 @@ int error_no_memory(struct mulm_error *error)
 {
         return error_set(error, -ENOMEM, "out of memory");
 }
+
+void error_prefix(struct mulm_error *error, const char *prefix)
+{
+        struct mulm_error before;
+
+        if (!error)
+                return;
+        before = *error;
+        (void)error_set(error, 0, "%.*s: %s", (int)sizeof(before.sentence) / 2, prefix, before.sentence);
+}

@@ -14,3 +14,6 @@ int error_set(struct mulm_error *error, int r, const char *format, ...) _printf_
 
 /* -ENOMEM. */
 int error_no_memory(struct mulm_error *error);
+
+/* Puts "prefix: " in front of the sentence. */
+void error_prefix(struct mulm_error *error, const char *prefix);

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
  * A Llama-shaped model: hyper-parameters and where its weights lie in the mapped file. Immutable after opening, so
- * sessions on several threads share it. Refuses other architectures, rope scaling, biases, and tensors of a missing
- * or wrong shape or type, each by name.
+ * sessions on several threads share it. Refuses other architectures, rope scaling, missing tensors, tensors of a
+ * wrong shape or type, and tensors that it has no use for (biases, rope factors, experts), each by name.
  */
 #pragma once
 
@@ -36,7 +36,6 @@ struct model_layer {
 
 struct mulm_model {
         struct mapfile file;
-        struct gguf *gguf;
         struct vocab *vocab;
         struct chat_template *chat_template; /* NULL where the file has none or none that we know: chat is -ENOTSUP */
         const struct kernels *kernels;
