@@ -24,7 +24,7 @@ struct prompt_message {
 struct prompt {
         struct prompt_message *messages;
         size_t n_messages;
-        char *said;         /* what the person has already been shown of this reply, owned; NULL or "" for nothing */
+        char *said;         /* what the person has already been shown of this reply, owned; NULL for nothing */
         char *system;       /* system text for the cloud, owned; NULL for none */
         char *continuation; /* template of the instruction form, owned: {question} and {said} are replaced; NULL for
                                the built-in one */
@@ -32,10 +32,23 @@ struct prompt {
 
 #define PROMPT_NULL ((struct prompt){ 0 })
 
+/* The built-in texts, without a newline at their end; config/prompts holds the same, to be edited. */
+extern const char prompt_builtin_system[];
+extern const char prompt_builtin_continuation[];
+
 void prompt_done(struct prompt *prompt);
+
+/* Each copies its text. 0 or -ENOMEM, and then nothing has changed. */
 int prompt_add(struct prompt *prompt, enum prompt_role role, const char *text, size_t n);
+int prompt_add_system(struct prompt *prompt); /* the built-in text for the cloud, as prompt->system */
 int prompt_set_said(struct prompt *prompt, const char *text, size_t n);
 
+/* Bytes of prompt->said without the blanks at its end, which servers refuse or cut off. 0: nothing was said. */
+size_t prompt_said_length(const struct prompt *prompt);
+
+/* The last user message's index; n_messages where there is none. */
+size_t prompt_last_user(const struct prompt *prompt);
+
 /* The last user message with what was said, as one user turn: appends it to `text`. Without anything said, the
- * message itself. */
+ * message itself. 0 or -ENOMEM. */
 int prompt_instruction(const struct prompt *prompt, struct buf *text);
