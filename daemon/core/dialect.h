@@ -12,6 +12,10 @@
 #include "daemon/core/sse.h"
 #include "libmulm/base/buf.h"
 
+#define DIALECT_MESSAGE_MAX 200
+
+struct cJSON;
+
 /* How the cloud is told what was already said. */
 enum dialect_form {
         DIALECT_FORM_PREFILL,     /* a last assistant message that the model goes on with */
@@ -19,11 +23,11 @@ enum dialect_form {
 };
 
 struct dialect_request {
-        const char *model;
+        const char *model;           /* "" or NULL: the server has but one */
         const struct prompt *prompt; /* who said what, and what was already said (may be nothing) */
         enum dialect_form form;
-        unsigned max_tokens;
-        const char *extra_body; /* a JSON object whose members are added (and win), or NULL */
+        unsigned max_tokens;    /* 0: as the server chooses */
+        const char *extra_body; /* a JSON object or NULL: its members are added and win; null removes a member */
 };
 
 enum dialect_event_type {
@@ -31,8 +35,8 @@ enum dialect_event_type {
         DIALECT_EVENT_TEXT,    /* `text` goes to the person */
         DIALECT_EVENT_CUT,     /* the reply was cut off by a length limit: an end, but not a whole reply */
         DIALECT_EVENT_REFUSED, /* content filter or refusal */
-        DIALECT_EVENT_ERROR,   /* the server reports a failure inside the stream; `text` is its message */
-        DIALECT_EVENT_END,     /* the end marker; may come with the last text before it */
+        DIALECT_EVENT_ERROR, /* the server reports a failure inside the stream; `text` is its message, never empty */
+        DIALECT_EVENT_END,   /* the end marker; may come with the last text before it */
 };
 
 struct dialect_event {
@@ -58,5 +62,8 @@ extern const struct dialect dialect_chat;
 const struct dialect *dialect_find(const char *name);
 
 /* A body that is no event stream. For an error (any HTTP status), appends the server's own message, in whatever shape
- * it wears, to `message`; 0, or -ENOENT where it names none. */
+ * it wears, to `message`: one line of at most DIALECT_MESSAGE_MAX bytes. 0; -ENOENT where it names none; -ENOMEM. */
 int dialect_error_message(const char *body, size_t n, struct buf *message);
+
+/* For dialects: the same of JSON that was parsed already. */
+int dialect_error_find(const struct cJSON *root, struct buf *message);
