@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-#define PROCESS_DEADLINE_MS 30000 /* far above what a loaded machine needs; a test that waits this long has failed   \
-                                   */
+/* Far above what a loaded machine needs: a test that waits this long has failed. */
+#define PROCESS_DEADLINE_MS 30000
 
 enum process_stream {
         PROCESS_STREAM_OUTPUT, /* stdout */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
+#include <stdio.h>
 #include <string.h>
 
 #include "libmulm/base/buf.h"
@@ -31,9 +32,9 @@ static void test_utf8_refuses_what_rfc_3629_refuses(void **state)
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-                char text[16] = "ok";
+                char text[16];
 
-                strcat(text, bad[i]);
+                snprintf(text, sizeof(text), "ok%s", bad[i]);
                 assert_false(utf8_is_valid(text, strlen(text), &offset));
                 assert_int_equal(offset, 2);
         }
