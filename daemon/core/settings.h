@@ -36,7 +36,10 @@ struct settings_endpoint {
         enum settings_prefill prefill;
         enum settings_http http;
         unsigned max_tokens;
+        char *place; /* where its section was first seen: "FILE:LINE" */
 };
+
+#define SETTINGS_PLACES_MAX 32
 
 struct settings {
         /* [Model] */
@@ -46,7 +49,7 @@ struct settings {
         /* [Opener] */
         unsigned min_words, max_words;
         double confidence;
-        uint64_t seed;
+        uint64_t seed; /* 0: greedy */
 
         /* [Cloud] */
         char **endpoint_names; /* NULL-terminated, in order of preference; empty: no cloud */
@@ -59,6 +62,9 @@ struct settings {
         /* [Limits] */
         unsigned requests, requests_per_caller;
         size_t prompt_bytes;
+
+        char *places[SETTINGS_PLACES_MAX]; /* where each key outside of endpoints was last set: "FILE:LINE"; NULL:
+                                              default */
 };
 
 /* Where an assignment stands; file may be NULL in tests. */
@@ -70,7 +76,8 @@ struct settings_place {
 int settings_init(struct settings *settings); /* defaults; -ENOMEM */
 void settings_done(struct settings *settings);
 
-/* 0; -EINVAL with a sentence appended to `error`; -ENOMEM. An empty value restores the default. */
+/* 0; -EINVAL with a sentence appended to `error`, on a line of its own; -ENOMEM. An empty value restores the default.
+ * No sentence quotes what may be a secret. */
 int settings_set(struct settings *settings, const char *section, const char *key, const char *value,
                  const struct settings_place *place, struct buf *error);
 
@@ -81,6 +88,6 @@ int settings_check(const struct settings *settings, struct buf *error);
 /* NULL where there is none of that name. */
 const struct settings_endpoint *settings_find_endpoint(const struct settings *settings, const char *name);
 
-/* The whole in mulmd.conf's own syntax, with every key that differs from nothing: for --show-config. Keys themselves
+/* The whole in mulmd.conf's own syntax, with every key that has a value: for --show-config. Keys themselves
  * are never among the settings, so nothing needs hiding. */
 int settings_print(const struct settings *settings, struct buf *text);
