@@ -158,7 +158,8 @@ static void test_content_is_text_parts_or_nothing(void **state)
         check_choice("{\"delta\":{\"content\":\" \"}}", DIALECT_EVENT_TEXT, " ");
         check_choice(
                 "{\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]},"
-                "{\"type\":\"text\",\"text\":\" not\"},\" Syd\",{\"text\":\"ney\"},3,null,{\"type\":\"text\"}]}}",
+                "{\"type\":\"text\",\"text\":\" not\"},\" "
+                "Syd\",{\"text\":\"ney\"},{\"type\":\"reasoning\",\"text\":\"hm\"},3,null,{\"type\":\"text\"}]}}",
                 DIALECT_EVENT_TEXT, " not Sydney");
         check_choice("{\"delta\":{\"role\":\"assistant\",\"content\":null}}", DIALECT_EVENT_NONE, "");
         check_choice("{\"delta\":{\"content\":\"\"}}", DIALECT_EVENT_NONE, "");
@@ -299,6 +300,7 @@ static void check_refused(const char *data, size_t n)
         assert_int_equal(read_event("", data, n, &event), -EBADMSG);
         assert_int_equal(event.type, DIALECT_EVENT_NONE);
         assert_int_equal(event.text.n, 0);
+        assert_int_equal(event.n_input_tokens, 0);
         buf_done(&event.text);
 }
 
@@ -313,6 +315,7 @@ static void test_what_is_no_json_of_this_dialect_is_refused(void **state)
                 "1",
                 "\"text\"",
                 "{\"choices\":1}",
+                "{\"choices\":1,\"usage\":{\"prompt_tokens\":5}}",
                 "DONE",
                 "[DONE] x",
         };
@@ -614,7 +617,8 @@ static void test_body_without_a_message_has_none(void **state)
 static void test_error_message_is_one_line(void **state)
 {
         (void)state;
-        check_message("{\"error\":{\"message\":\"\\n a\\tb \\r\\n  c\\u0007\\u009bd\\u2028\"}}", "a b c d");
+        check_message("{\"error\":{\"message\":\"\\n a\\tb \\r\\n  c\\u0007\\u009bd\\u2028\\u2029e\\u007f\"}}",
+                      "a b c d e");
 }
 
 static void test_error_message_is_cut_at_a_whole_character(void **state)
