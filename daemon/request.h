@@ -56,13 +56,16 @@ struct request_handoff {
 
 /* Microseconds since Ask; 0 where it did not happen. */
 struct request_timings {
-        uint64_t first_word_us, last_opener_word_us, released_us, cloud_first_byte_us, cloud_first_text_us, end_us;
+        uint64_t first_word_us, last_opener_word_us, released_us, body_sent_us, cloud_first_byte_us,
+                cloud_first_text_us, end_us;
         unsigned n_opener_words, n_input_tokens, n_output_tokens;
-        const char *endpoint; /* "" without a cloud */
-        const char *form;     /* "prefill", "instruction", "" */
-        unsigned http_status; /* 0: no answer */
-        const char
-                *error; /* name of what ended the cloud's part or the request: "Offline", "Tls", ...; "" for none */
+        const char *endpoint;   /* "" without a cloud */
+        const char *form;       /* "prefill", "instruction", "" */
+        unsigned http_status;   /* 0: no answer */
+        bool reused_connection; /* the cloud's connection was there already */
+        /* What ended the cloud's part or the request, "" for none: Offline, Tls, Broken, Protocol, Timeout,
+         * Unauthorized, RateLimited, Status, NotAStream, Refused, Cut, Key, Model, NoMemory. */
+        const char *error;
         const char *message; /* its sentence; "" for none */
 };
 

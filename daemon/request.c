@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * One question from Ask to the end: feeds events to the race and performs the actions it answers with. An action that
+ * fails at once becomes an event of its own, so there is one way into the machine and no recursion. Loop thread only.
+ */
+#include "daemon/request.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "daemon/request-private.h"
+#include "libmulm/base/utf8.h"
+
+#define COMPLETION_MAX_WORDS 40 /* past that a micro model has nothing to say that is worth hearing */
+
+const char *request_source_name(enum request_source source)
+{
+        switch (source) {
+        case REQUEST_SOURCE_OPENER: return "opener";
+        case REQUEST_SOURCE_CLOUD: return "cloud";
+        case REQUEST_SOURCE_LOCAL: return "local";
+        }
+        return "";
+}
+
+void request_note(struct request *request, const char *error, const char *format, ...)
+{
+        va_list ap;
+        char sentence[512];
+
+        if (*request->error)
+                return;
+        request->error = error;
+        va_start(ap, format);
+        (void)vsnprintf(sentence, sizeof(sentence), format, ap);
+        va_end(ap);
+        (void)buf_add(&request->message, sentence, utf8_complete(sentence, strlen(sentence)));
+}
+
+void request_show(struct request *request, enum request_source source)
+{
+        uint64_t now_us = timers_now_us();
+
+        if (request->delta.n == 0)
+                return;
+        if (request->first_word_us == 0)
+                request->first_word_us = now_us;
+        if (source == REQUEST_SOURCE_OPENER)
+                request->last_opener_word_us = now_us;
+        if (source == REQUEST_SOURCE_CLOUD && request->continuation.first_text_us == 0)
+                request->continuation.first_text_us = now_us;
+        request->sequence++;
+        if (request->sink)
+                request->sink->text(request->userdata, request->sequence, request->delta.data, request->delta.n,
+                                    source);
+        buf_clear(&request->delta);
+}
+
+/* ------------------------------------------------------------------------------------------- engine's part */
+
+static int prompt_copy(struct prompt *ret_copy, const struct request *request)
+{
+        struct prompt copy = PROMPT_NULL;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < request->prompt.n_messages; i++) {
+                const struct prompt_message *message = &request->prompt.messages[i];
+
+                r = prompt_add(&copy, message->role, message->text, strlen(message->text));
+        }
+        if (r == 0 && !request->opening)
+                r = prompt_set_said(&copy, buf_string(&request->merge.shown), request->merge.shown.n);
+        if (r < 0) {
+                prompt_done(&copy);
+                return r;
+        }
+        *ret_copy = copy;
+        return 0;
+}
+
+static bool submit(struct request *request, bool opening)
+{
+        const struct settings *settings = request->owner->settings;
+        const struct request_options *options = &request->options;
+        unsigned max_words = options->max_opener_words > 0 ? options->max_opener_words : settings->max_words;
+        struct engine_job job = {
+                .id = ++request->owner->last_job,
+                .kind = opening ? ENGINE_JOB_OPENER : ENGINE_JOB_COMPLETION,
+                .min_words = MIN(settings->min_words, max_words),
+                .max_words = opening ? max_words : COMPLETION_MAX_WORDS,
+                .confidence = options->opener == REQUEST_OPENER_ALWAYS ? 0 : settings->confidence,
+                .seed = options->seed > 0 ? options->seed : settings->seed,
+        };
+        int r;
+
+        request->opening = opening;
+        r = prompt_copy(&job.prompt, request);
+        if (r == 0)
+                r = engine_submit(request->owner->engine, &job);
+        if (r < 0) {
+                request_note(request, "Model", "The model could not take the question up: %s.", strerror(-r));
+                return false;
+        }
+        request->job = job.id;
+        return true;
+}
+
+static void drop_job(struct request *request)
+{
+        if (request->job != 0)
+                engine_cancel(request->owner->engine, request->job);
+        request->job = 0;
+}
+
+/* --------------------------------------------------------------------------------------------- performing */
+
+static void hand_off(struct request *request)
+{
+        const struct request_handoff handoff = {
+                .n_words = request->n_opener_words,
+                .reason = request->opener_reason,
+                .n_characters = utf8_count(buf_string(&request->merge.shown), request->merge.shown.n),
+        };
+
+        request->sequence++;
+        if (request->sink)
+                request->sink->handoff(request->userdata, request->sequence, &handoff);
+}
+
+static uint64_t since_ask(const struct request *request, uint64_t at_us)
+{
+        return at_us > request->asked_us ? at_us - request->asked_us : 0;
+}
+
+static void tell_finished(struct request *request, uint64_t now_us)
+{
+        const struct continuation *continuation = &request->continuation;
+        const struct request_timings timings = {
+                .first_word_us = since_ask(request, request->first_word_us),
+                .last_opener_word_us = since_ask(request, request->last_opener_word_us),
+                .released_us = since_ask(request, request->released_us),
+                .body_sent_us = since_ask(request, continuation->times.body_sent_us),
+                .cloud_first_byte_us = since_ask(request, continuation->times.first_byte_us),
+                .cloud_first_text_us = since_ask(request, continuation->first_text_us),
+                .end_us = since_ask(request, now_us),
+                .n_opener_words = request->n_opener_words,
+                .n_input_tokens = continuation->n_input_tokens,
+                .n_output_tokens = continuation->n_output_tokens,
+                .endpoint = continuation->endpoint ? continuation->endpoint->name : "",
+                .form = !continuation->released                      ? ""
+                        : continuation->form == DIALECT_FORM_PREFILL ? "prefill"
+                                                                     : "instruction",
+                .http_status = continuation->status,
+                .reused_connection = continuation->times.reused,
+                .error = request->error,
+                .message = buf_string(&request->message),
+        };
+
+        if (request->sink)
+                request->sink->finished(request->userdata, request->race.outcome, &timings);
+}
+
+static void finish(struct request *request)
+{
+        struct requests_statistics *statistics = &request->owner->statistics;
+
+        switch (request->race.outcome) {
+        case RACE_OUTCOME_COMPLETE:
+                statistics->n_complete++;
+                if (merge_end(&request->merge, &request->delta) == 0)
+                        request_show(request, REQUEST_SOURCE_CLOUD);
+                break;
+        case RACE_OUTCOME_LOCAL: statistics->n_local++; break;
+        case RACE_OUTCOME_CANCELLED: statistics->n_cancelled++; break;
+        case RACE_OUTCOME_FAILED: statistics->n_failed++; break;
+        case RACE_OUTCOME_NONE: break;
+        }
+        drop_job(request);
+        continuation_close(request);
+        request->owner->n_live--;
+        tell_finished(request, timers_now_us());
+}
+
+/* Performs a set of actions in the order of their values; answers the events that came of it at once, as bits. */
+static unsigned perform(struct request *request, unsigned actions)
+{
+        unsigned events = 0;
+
+        if (actions & RACE_ACTION_OPENER_START && !submit(request, true))
+                events |= 1u << RACE_EVENT_ENGINE_FAILED;
+        if (actions & RACE_ACTION_CLOUD_OPEN && !continuation_open(request))
+                events |= 1u << RACE_EVENT_CLOUD_FAILED;
+        if (actions & RACE_ACTION_ENGINE_CANCEL)
+                drop_job(request);
+        if (actions & RACE_ACTION_CLOUD_ABORT)
+                continuation_close(request);
+        if (actions & RACE_ACTION_HANDOFF)
+                hand_off(request);
+        if (actions & RACE_ACTION_CLOUD_RELEASE) {
+                request->released_us = timers_now_us();
+                if (!continuation_release(request))
+                        events |= 1u << RACE_EVENT_CLOUD_FAILED;
+        }
+        if (actions & RACE_ACTION_LOCAL_START && !submit(request, false))
+                events |= 1u << RACE_EVENT_ENGINE_FAILED;
+        if (actions & RACE_ACTION_FINISH)
+                finish(request);
+        return events;
+}
+
+/* One event: the state first, so that `finished` is the last that the sink hears. */
+static unsigned step_once(struct request *request, enum race_event_type event)
+{
+        enum race_state before = request->race.state;
+        unsigned actions = race_step(&request->race, event, timers_now_us());
+
+        if (request->race.state != before && request->sink)
+                request->sink->state(request->userdata, request->race.state);
+        if (event == RACE_EVENT_TIMEOUT && actions != 0)
+                request_note(request, "Timeout", "The cloud did not go on in time.");
+        return perform(request, actions);
+}
+
+void request_step(struct request *request, enum race_event_type event)
+{
+        unsigned pending = 1u << event;
+
+        while (pending) {
+                event = (enum race_event_type)__builtin_ctz(pending);
+                pending &= pending - 1;
+                pending |= step_once(request, event);
+        }
+        timers_set(request->owner->timers, &request->timer, race_deadline_us(&request->race));
+}
+
+static void on_timer(void *userdata)
+{
+        request_step(userdata, RACE_EVENT_TIMEOUT);
+}
+
+/* ------------------------------------------------------------------------------------------- engine's words */
+
+static void take_word(struct request *request, const struct engine_word *word)
+{
+        enum request_source source = request->opening ? REQUEST_SOURCE_OPENER : REQUEST_SOURCE_LOCAL;
+        int r;
+
+        request_step(request, RACE_EVENT_WORD);
+        if (!RACE_STATE_IS_LIVE(request->race.state))
+                return;
+        if (request->opening) {
+                request->n_opener_words++;
+                r = merge_opener(&request->merge, word->text, word->n_text, &request->delta);
+        } else {
+                r = merge_local(&request->merge, word->text, word->n_text, &request->delta);
+        }
+        if (r < 0) {
+                drop_job(request);
+                request_note(request, "NoMemory", "No memory for the reply.");
+                request_step(request, RACE_EVENT_ENGINE_FAILED);
+                return;
+        }
+        request_show(request, source);
+}
+
+static const char *reason_name(enum engine_reason reason)
+{
+        switch (reason) {
+        case ENGINE_REASON_LIMIT: return "limit";
+        case ENGINE_REASON_END: return "end";
+        case ENGINE_REASON_UNSURE: return "unsure";
+        case ENGINE_REASON_FULL: return "full";
+        }
+        return "";
+}
+
+void requests_engine_word(void *userdata, const struct engine_word *word)
+{
+        struct requests *requests = userdata;
+        struct request *request = requests->first;
+
+        while (request && request->job != word->job)
+                request = request->next;
+        if (!request)
+                return;
+
+        switch (word->event) {
+        case ENGINE_EVENT_STARTED: request_step(request, RACE_EVENT_ENGINE_STARTED); break;
+        case ENGINE_EVENT_WORD: take_word(request, word); break;
+        case ENGINE_EVENT_END:
+                request->job = 0;
+                if (request->opening)
+                        request->opener_reason = reason_name(word->reason);
+                request_step(request, request->opening ? RACE_EVENT_OPENER_END : RACE_EVENT_LOCAL_END);
+                break;
+        case ENGINE_EVENT_FAILED:
+                request->job = 0;
+                if (request->opening)
+                        request->opener_reason = "failed";
+                log_line(LOG_WARNING, &(struct log_about){ .request = request->log_name }, "The model failed: %.*s",
+                         (int)word->n_text, word->text);
+                request_note(request, "Model", "%.*s", (int)word->n_text, word->text);
+                request_step(request, RACE_EVENT_ENGINE_FAILED);
+                break;
+        }
+}
+
+/* ---------------------------------------------------------------------------------------------------- life */
+
+static struct race_plan make_plan(const struct request *request)
+{
+        const struct settings *settings = request->owner->settings;
+        const struct request_options *options = &request->options;
+
+        return (struct race_plan){
+                .opener = options->opener != REQUEST_OPENER_NEVER,
+                .cloud = request->continuation.endpoint != NULL,
+                .local = options->cloud != REQUEST_CLOUD_ONLY,
+                .first_text_us = (uint64_t)(settings->first_text_sec * 1e6),
+                .gap_us = (uint64_t)(settings->gap_sec * 1e6),
+                .total_us = options->deadline_ms > 0 ? options->deadline_ms * 1000
+                                                     : (uint64_t)(settings->total_sec * 1e6),
+        };
+}
+
+int request_new(struct request **ret_request, struct requests *requests, const char *prompt,
+                const struct request_options *options, const struct request_sink *sink, void *userdata,
+                const char *log_name)
+{
+        struct race_plan plan;
+        struct request *request;
+        int r;
+
+        if (requests->n_live >= requests->settings->requests)
+                return -EBUSY;
+        request = calloc(1, sizeof(*request));
+        if (!request)
+                return -ENOMEM;
+
+        request->owner = requests;
+        request->options = *options;
+        request->error = "";
+        request->opener_reason = "never";
+        request->timer = (struct timer_node){ .fn = on_timer, .userdata = request };
+        merge_init(&request->merge);
+        continuation_init(request);
+        plan = make_plan(request);
+        race_init(&request->race, &plan);
+        request->log_name = strdup(log_name);
+        r = prompt_add(&request->prompt, PROMPT_ROLE_USER, prompt, strlen(prompt));
+        if (r == 0)
+                r = prompt_add_system(&request->prompt);
+        if (r < 0 || !request->log_name) {
+                request_free(request);
+                return -ENOMEM;
+        }
+
+        request->sink = sink;
+        request->userdata = userdata;
+        request->next = requests->first;
+        if (request->next)
+                request->next->previous = request;
+        requests->first = request;
+        requests->n_live++;
+        requests->statistics.n_asked++;
+        *ret_request = request;
+        return 0;
+}
+
+void request_start(struct request *request)
+{
+        if (request->started)
+                return;
+        request->started = true;
+        request->asked_us = timers_now_us();
+        request_step(request, RACE_EVENT_ASK);
+}
+
+void request_cancel(struct request *request)
+{
+        request_step(request, RACE_EVENT_CANCEL);
+}
+
+struct request *request_release(struct request *request)
+{
+        if (!request)
+                return NULL;
+        request->sink = NULL;
+        request_cancel(request);
+        return NULL;
+}
+
+const char *request_text(const struct request *request)
+{
+        return buf_string(&request->merge.shown);
+}
+
+enum race_state request_state(const struct request *request)
+{
+        return request->race.state;
+}
+
+struct request *request_free(struct request *request)
+{
+        timers_set(request->owner->timers, &request->timer, 0);
+        continuation_done(request);
+        merge_done(&request->merge);
+        prompt_done(&request->prompt);
+        buf_done(&request->message);
+        buf_done(&request->delta);
+        free(request->log_name);
+        free(request);
+        return NULL;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * The set of all requests: what they share, what they count, and the one place where they are freed. Loop thread
+ * only.
+ */
+#include <errno.h>
+
+#include "daemon/request-private.h"
+
+int requests_new(struct requests **ret_requests, const struct settings *settings, struct engine *engine,
+                 struct cloud *cloud, struct timers *timers)
+{
+        struct requests *requests;
+
+        requests = calloc(1, sizeof(*requests));
+        if (!requests)
+                return -ENOMEM;
+        requests->refuses_prefill = calloc(MAX(settings->n_endpoints, (size_t)1), sizeof(bool));
+        if (!requests->refuses_prefill) {
+                free(requests);
+                return -ENOMEM;
+        }
+        requests->settings = settings;
+        requests->engine = engine;
+        requests->cloud = cloud;
+        requests->timers = timers;
+        *ret_requests = requests;
+        return 0;
+}
+
+static void unlink_and_free(struct requests *requests, struct request *request)
+{
+        if (request->previous)
+                request->previous->next = request->next;
+        else
+                requests->first = request->next;
+        if (request->next)
+                request->next->previous = request->previous;
+        request_free(request);
+}
+
+struct requests *requests_free(struct requests *requests)
+{
+        if (!requests)
+                return NULL;
+        while (requests->first)
+                unlink_and_free(requests, requests->first);
+        free(requests->refuses_prefill);
+        free(requests);
+        return NULL;
+}
+
+void requests_reap(struct requests *requests)
+{
+        struct request *next;
+
+        for (struct request *request = requests->first; request; request = next) {
+                next = request->next;
+                if (!request->sink && !RACE_STATE_IS_LIVE(request->race.state))
+                        unlink_and_free(requests, request);
+        }
+}
+
+unsigned requests_n_live(const struct requests *requests)
+{
+        return requests->n_live;
+}
+
+const char *requests_cloud_state(const struct requests *requests)
+{
+        if (requests->settings->n_endpoint_names == 0)
+                return "off";
+        return requests->cloud_failing ? "failing" : "ready";
+}
+
+void requests_statistics(const struct requests *requests, struct requests_statistics *ret_statistics)
+{
+        *ret_statistics = requests->statistics;
+}
