@@ -366,6 +366,13 @@ bool continuation_release(struct request *request)
         return true;
 }
 
+void continuation_note_timeout(struct request *request)
+{
+        request_note(request, "Timeout", "The cloud did not go on in time.");
+        if (request->continuation.attempt)
+                log_failure(request);
+}
+
 void continuation_close(struct request *request)
 {
         struct continuation *continuation = &request->continuation;

@@ -96,5 +96,8 @@ bool continuation_open(struct request *request);
 /* Builds the body from what was shown and lets it go. False on failure. */
 bool continuation_release(struct request *request);
 
+/* The race gave the cloud up at its deadline: notes and logs it. */
+void continuation_note_timeout(struct request *request);
+
 /* Resets the stream where one is open. */
 void continuation_close(struct request *request);

@@ -219,7 +219,7 @@ static unsigned step_once(struct request *request, enum race_event_type event)
         if (request->race.state != before && request->sink)
                 request->sink->state(request->userdata, request->race.state);
         if (event == RACE_EVENT_TIMEOUT && actions != 0)
-                request_note(request, "Timeout", "The cloud did not go on in time.");
+                continuation_note_timeout(request);
         return perform(request, actions);
 }
 
