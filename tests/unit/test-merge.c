@@ -150,10 +150,276 @@ static void test_every_case_at_every_split(void **state)
         assert_true(n_cases >= CASES_MIN);
 }
 
+/* What is shown after these deltas, without an end: tells how long text is held. */
+static void assert_shown_after(const char *said, const char *const *deltas, const char *const *shown)
+{
+        _cleanup_(buf_done) struct buf delta = BUF_NULL;
+        struct merge merge;
+
+        merge_init(&merge);
+        assert_int_equal(merge_opener(&merge, said, strlen(said), &delta), 0);
+        for (size_t i = 0; deltas[i]; i++) {
+                assert_int_equal(merge_cloud(&merge, deltas[i], strlen(deltas[i]), &delta), 0);
+                assert_string_equal(buf_string(&merge.shown) + strlen(said), shown[i]);
+        }
+        merge_done(&merge);
+}
+
+#define TEXTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+static void test_text_is_held_no_longer_than_needed(void **state)
+{
+        static const char said[] = "The capital of Australia is";
+
+        (void)state;
+        assert_shown_after(said, TEXTS("Canb", "erra"), TEXTS(" Canb", " Canberra"));
+        assert_shown_after(said, TEXTS("The", " cap", "e", " Town"), TEXTS("", "", " the cape", " the cape Town"));
+        assert_shown_after(said, TEXTS("The", " capital of Aus", "tralia is", " Canberra,"),
+                           TEXTS("", "", "", " Canberra,"));
+        assert_shown_after(said, TEXTS(" ", "is", "l", "and"), TEXTS("", "", " isl", " island"));
+        assert_shown_after(said, TEXTS("**", "Can"), TEXTS("", " **Can"));
+        assert_shown_after(said, TEXTS(" where 3 <", " 5 holds."), TEXTS(" where 3 ", " where 3 < 5 holds."));
+        assert_shown_after(said, TEXTS(" Z\xc3", "\xbc", "rich"), TEXTS(" Z", " Zü", " Zürich"));
+        assert_shown_after("", TEXTS("\n", " The", " end"), TEXTS("", "The", "The end"));
+}
+
+static void test_the_tag_that_comes_too_late_is_not_shown(void **state)
+{
+        (void)state;
+        assert_shown_after("It is", TEXTS("secret plan</thi", "nk>", " red."),
+                           TEXTS(" secret plan", " secret plan", " secret plan red."));
+}
+
+static void test_local_words_go_on_from_what_was_shown(void **state)
+{
+        _cleanup_(buf_done) struct buf delta = BUF_NULL;
+        struct merge merge;
+
+        (void)state;
+        merge_init(&merge);
+        assert_int_equal(merge_opener(&merge, "The", 3, &delta), 0);
+        assert_int_equal(merge_opener(&merge, " capital is", 11, &delta), 0);
+        assert_int_equal(merge_cloud(&merge, "The capi\xc3", 9, &delta), 0);
+        assert_string_equal(delta.data, "The capital is");
+        assert_int_equal(merge_local(&merge, " a", 2, &delta), 0);
+        assert_int_equal(merge_local(&merge, " city", 5, &delta), 0);
+        assert_int_equal(merge_local(&merge, ".", 1, &delta), 0);
+        assert_int_equal(merge_end(&merge, &delta), 0);
+        assert_string_equal(delta.data, "The capital is a city.");
+        assert_string_equal(merge.shown.data, delta.data);
+        assert_int_equal(merge.n_opener, 14);
+        merge_done(&merge);
+
+        merge_init(&merge);
+        buf_clear(&delta);
+        assert_int_equal(merge_opener(&merge, "It is", 5, &delta), 0);
+        assert_int_equal(merge_cloud(&merge, " red,", 5, &delta), 0);
+        assert_int_equal(merge_local(&merge, "or blue", 7, &delta), 0);
+        assert_string_equal(delta.data, "It is red, or blue");
+        merge_done(&merge);
+}
+
+/*
+ * The slow and obvious merge of whole texts, for the words and signs that the random streams are made of. It takes
+ * the reasoning out, finds the longest run of last words that the stream begins with, and asks for each pair of
+ * neighbours at the seam what belongs between.
+ */
+#define WORDS_MAX 64
+
+struct words {
+        char text[WORDS_MAX][32]; /* small letters */
+        size_t end[WORDS_MAX];    /* offset behind it */
+        size_t n;
+};
+
+static bool is_letter(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80);
+}
+
+static void split_words(const char *text, struct words *ret)
+{
+        *ret = (struct words){ 0 };
+        for (size_t i = 0; text[i] && ret->n < WORDS_MAX;) {
+                size_t n = 0;
+
+                if (!is_letter(text[i])) {
+                        i++;
+                        continue;
+                }
+                while (is_letter(text[i]) || (text[i] == '-' && is_letter(text[i + 1]))) {
+                        char c = text[i++];
+
+                        ret->text[ret->n][n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+                }
+                ret->end[ret->n++] = i;
+        }
+}
+
+/* How many bytes at the head of `text`, which begins with no blank, repeat what was said. */
+static size_t find_echo(const char *said, const char *text)
+{
+        struct words all, head;
+        size_t n_before = strspn(text, "*\". \n"), n_wrappers = 0, n_marks, skip;
+
+        for (size_t i = 0; i < n_before; i++)
+                n_wrappers += text[i] != ' ' && text[i] != '\n';
+        split_words(said, &all);
+        split_words(text + n_before, &head);
+        if (!is_letter(text[n_before]) || n_wrappers > 8)
+                return 0;
+        for (size_t n = all.n; n > 0; n--) {
+                bool same = n <= head.n;
+
+                for (size_t i = 0; i < n && same; i++)
+                        same = strcmp(all.text[all.n - n + i], head.text[i]) == 0;
+                if (n == 1 && all.n > 1)
+                        same = same && n_wrappers == 0 && is_letter(said[strlen(said) - 1]) &&
+                               strstr(" is the of to a ", all.text[all.n - 1]) && all.text[all.n - 1][0] != 'w';
+                if (!same)
+                        continue;
+                skip = n_before + head.end[n - 1];
+                n_marks = strspn(text + skip, ",.");
+                while (n_wrappers > 0 && text[skip + n_marks] && strchr("*\".", text[skip + n_marks])) {
+                        skip += n_marks + 1;
+                        n_marks = 0;
+                        n_wrappers--;
+                }
+                for (size_t i = n_marks; i >= 2; i--)
+                        if (text[skip + i - 1] == '.' && text[skip + i - 2] == '.')
+                                return skip + i;
+                return skip;
+        }
+        return 0;
+}
+
+static void merge_slowly(const char *said, const char *stream, struct buf *ret)
+{
+        _cleanup_(buf_done) struct buf plain = BUF_NULL;
+        char last = *said ? said[strlen(said) - 1] : '\0';
+        const char *text, *open, *before;
+        bool blank, lower = false;
+        struct words words;
+        size_t n;
+
+        for (text = stream; (open = strstr(text, "<think>")) != NULL;) {
+                const char *close = strstr(open, "</think>");
+
+                add(&plain, text, (size_t)(open - text));
+                text = close ? close + strlen("</think>") : "";
+        }
+        add(&plain, text, strlen(text));
+
+        add(ret, said, strlen(said));
+        before = buf_string(&plain);
+        text = before + strspn(before, " \n");
+        blank = text > before;
+        if (!*text)
+                return;
+        if (last) {
+                n = find_echo(said, text);
+                if (n > 0)
+                        blank = text[n] == ' ' || text[n] == '\n';
+                text += n;
+                text += strspn(text, " \n");
+                n = last == ',' || last == '.' ? strspn(text, ",.") : 0;
+                if (n > 0 && !(blank && text[0] == '.' && is_letter(text[n]))) {
+                        text += n;
+                        blank = *text == ' ' || *text == '\n';
+                        text += strspn(text, " \n");
+                }
+                if (!*text)
+                        return;
+                split_words(text, &words);
+                if (is_letter(*text) && last != '.') {
+                        n = words.end[0] + strspn(text + words.end[0], " \n");
+                        if (strncmp(text, "It", 2) == 0 && !is_letter(text[2]))
+                                lower = true;
+                        if (strncmp(text, "The", 3) == 0 && words.end[0] == 3 && n > 3)
+                                lower = (text[n] >= 'a' && text[n] <= 'z') || (text[n] & 0x80);
+                }
+                if (text[0] == ',')
+                        blank = false;
+                else if (text[0] == '.')
+                        blank = blank && (is_letter(text[1]) || text[1] == '.');
+                else if (!blank)
+                        blank = text[0] != '-' || !is_letter(text[1]);
+                if (blank)
+                        add(ret, " ", 1);
+        }
+        n = ret->n;
+        add(ret, text, strlen(text));
+        if (lower)
+                ret->data[n] = (char)(ret->data[n] + 32);
+}
+
+/* xorshift64: https://www.jstatsoft.org/article/view/v008i14 */
+static unsigned draw(uint64_t *seed, unsigned n)
+{
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        return (unsigned)(*seed % n);
+}
+
+static void test_random_streams_equal_the_slow_merge(void **state)
+{
+        static const char *const words[] = { "the", "city", "is",   "to",   "of",  "we",
+                                             "The", "It",   "Rome", "tour", "isn", "Zürich" };
+        static const char *const between[] = { " ",       " ",   " ", "\n",
+                                               "  ",      ", ",  ",", ". ",
+                                               ".",       "...", "-", " - ",
+                                               "*",       "** ", "",  "<think>the city</think>",
+                                               "<think>", " < ", "<" };
+        uint64_t seed = 20240607;
+
+        (void)state;
+        for (unsigned round = 0; round < 20000; round++) {
+                _cleanup_(buf_done) struct buf said = BUF_NULL, stream = BUF_NULL, wanted = BUF_NULL;
+                struct merge_case test = { 0 };
+                size_t cuts[8], n_cuts = 0;
+                unsigned n_said = draw(&seed, 5), n_stream = draw(&seed, 8);
+
+                for (unsigned i = 0; i < n_said; i++)
+                        assert_int_equal(
+                                buf_printf(&said, "%s%s", i > 0 ? " " : "", words[draw(&seed, ARRAY_SIZE(words))]),
+                                0);
+                if (n_said > 0 && draw(&seed, 4) == 0)
+                        add(&said, draw(&seed, 2) ? "," : ".", 1);
+                if (draw(&seed, 3) == 0)
+                        add(&stream, "**", draw(&seed, 3));
+                if (said.n > 0 && draw(&seed, 2) == 0) {
+                        const char *tail = said.data + draw(&seed, (unsigned)said.n);
+
+                        tail = strchr(tail, ' ') && draw(&seed, 2) ? strchr(tail, ' ') : said.data;
+                        add(&stream, tail, strlen(tail));
+                }
+                for (unsigned i = 0; i < n_stream; i++)
+                        assert_int_equal(buf_printf(&stream, "%s%s", between[draw(&seed, ARRAY_SIZE(between))],
+                                                    words[draw(&seed, ARRAY_SIZE(words))]),
+                                         0);
+                merge_slowly(buf_string(&said), buf_string(&stream), &wanted);
+
+                for (size_t at = draw(&seed, 6); n_cuts < ARRAY_SIZE(cuts) && at <= stream.n; at += draw(&seed, 6))
+                        cuts[n_cuts++] = at;
+                (void)snprintf(test.name, sizeof(test.name), "round %u: said |%s|, stream |%.300s|", round,
+                               buf_string(&said), buf_string(&stream));
+                test.said = said;
+                test.stream = stream;
+                test.shown = wanted;
+                check(&test, cuts, n_cuts, "cut by chance");
+                check(&test, NULL, 0, "whole");
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_case_at_every_split),
+                cmocka_unit_test(test_text_is_held_no_longer_than_needed),
+                cmocka_unit_test(test_the_tag_that_comes_too_late_is_not_shown),
+                cmocka_unit_test(test_local_words_go_on_from_what_was_shown),
+                cmocka_unit_test(test_random_streams_equal_the_slow_merge),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
