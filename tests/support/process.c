@@ -142,33 +142,44 @@ static void process_fail(struct process *process, const char *what, const char *
                  buf_string(&process->output[PROCESS_STREAM_ERROR]));
 }
 
+char *process_match(struct process *process, enum process_stream stream, const char *pattern)
+{
+        regex_t regex;
+        regmatch_t groups[2];
+        const char *text;
+        char *match = NULL;
+
+        process_drain(process);
+        text = buf_string(&process->output[stream]) + process->matched[stream];
+        assert_int_equal(regcomp(&regex, pattern, REG_EXTENDED | REG_NEWLINE), 0);
+        if (regexec(&regex, text, ARRAY_SIZE(groups), groups, 0) == 0) {
+                const regmatch_t *group = &groups[groups[1].rm_so >= 0 ? 1 : 0];
+
+                match = strndup(text + group->rm_so, (size_t)(group->rm_eo - group->rm_so));
+                assert_non_null(match);
+                process->matched[stream] += (size_t)groups[0].rm_eo;
+        }
+        regfree(&regex);
+        return match;
+}
+
 char *process_expect(struct process *process, enum process_stream stream, const char *pattern)
 {
         long deadline_ms = now_ms() + PROCESS_DEADLINE_MS;
-        regex_t regex;
-        regmatch_t groups[2];
         char *match;
 
-        assert_int_equal(regcomp(&regex, pattern, REG_EXTENDED | REG_NEWLINE), 0);
-        process_drain(process);
-        for (;;) {
-                const char *text = buf_string(&process->output[stream]) + process->matched[stream];
-
-                if (regexec(&regex, text, ARRAY_SIZE(groups), groups, 0) == 0) {
-                        regmatch_t *group = &groups[groups[1].rm_so >= 0 ? 1 : 0];
-
-                        match = strndup(text + group->rm_so, (size_t)(group->rm_eo - group->rm_so));
-                        assert_non_null(match);
-                        process->matched[stream] += (size_t)groups[0].rm_eo;
-                        break;
-                }
+        while (!(match = process_match(process, stream, pattern))) {
                 if (process->ended)
                         process_fail(process, "ended without a word like ", pattern);
                 if (!process_turn(process, deadline_ms))
                         process_fail(process, "did not in time say a word like ", pattern);
         }
-        regfree(&regex);
         return match;
+}
+
+int process_fd(const struct process *process, enum process_stream stream)
+{
+        return process->fds[stream];
 }
 
 const char *process_output(struct process *process, enum process_stream stream)

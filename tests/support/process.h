@@ -29,6 +29,12 @@ struct process *process_spawn(const char *const argv[], const char *const enviro
  * match what follows it. */
 char *process_expect(struct process *process, enum process_stream stream, const char *pattern);
 
+/* The same without waiting: NULL where no such text has come yet. */
+char *process_match(struct process *process, enum process_stream stream, const char *pattern);
+
+/* Readable when the child has written or closed the stream; for a test with a loop of its own. */
+int process_fd(const struct process *process, enum process_stream stream);
+
 /* All that the stream gave so far. Valid until the next call. */
 const char *process_output(struct process *process, enum process_stream stream);
 
