@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * What libcurl's error codes mean to the daemon, and the sentence that a person reads. Any thread.
+ */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "daemon/io/cloud.h"
+#include "libmulm/base/buf.h"
+
+enum cloud_failure cloud_failure_of(CURLcode code);
+
+/* Appends a sentence that names the host and the cause; `detail` is libcurl's error buffer. 0 or -ENOMEM. */
+int cloud_failure_print(CURLcode code, const char *host, const char *detail, struct buf *message);

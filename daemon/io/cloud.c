@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * HTTP requests to cloud endpoints. See cloud.h.
+ *
+ * libcurl's callbacks record into the attempt (cloud-attempt.c). After libcurl has returned, cloud_turn() delivers
+ * what is due, one event at a time, and looks anew for the next: a callback may open, release and close whatever it
+ * likes. What an event points to belongs to the cloud meanwhile, so that an attempt may be closed, and is then freed,
+ * in its own callback.
+ */
+#include "daemon/io/cloud.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/io/cloud-attempt.h"
+#include "daemon/io/cloud-failure.h"
+#include "daemon/io/curlloop.h"
+#include "daemon/io/timers.h"
+
+struct cloud {
+        struct curlloop *curlloop;
+        struct cloud_attempt *attempts; /* the newest first */
+        struct buf bytes, text;         /* what the event being delivered points to */
+        bool delivering;                /* cloud_turn() is at work */
+        bool closed;                    /* meanwhile: it frees the cloud */
+};
+
+static void cloud_free(struct cloud *cloud)
+{
+        buf_done(&cloud->bytes);
+        buf_done(&cloud->text);
+        free(cloud);
+}
+
+/* What libcurl knows of the connection, once there is an answer or none. */
+static void attempt_update_times(struct cloud_attempt *attempt)
+{
+        long version = 0, n_connects = 0;
+
+        curl_easy_getinfo(attempt->easy, CURLINFO_HTTP_VERSION, &version);
+        curl_easy_getinfo(attempt->easy, CURLINFO_NUM_CONNECTS, &n_connects);
+        attempt->times.reused = attempt->times.connected_us && n_connects == 0;
+        if (version == CURL_HTTP_VERSION_2_0)
+                attempt->times.http_version = 20;
+        else if (version == CURL_HTTP_VERSION_1_1)
+                attempt->times.http_version = 11;
+}
+
+/* Notes which transfers are over. */
+static void cloud_collect(struct cloud *cloud)
+{
+        struct cloud_attempt *attempt;
+        CURLMsg *message;
+        int n_left;
+
+        while ((message = curl_multi_info_read(curlloop_multi(cloud->curlloop), &n_left))) {
+                if (message->msg != CURLMSG_DONE)
+                        continue;
+                curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&attempt);
+                attempt->ended = true;
+                attempt->result = attempt->received_lost ? CURLE_OUT_OF_MEMORY : message->data.result;
+                attempt->times.ended_us = timers_now_us();
+        }
+}
+
+static struct cloud_attempt *cloud_find_due(struct cloud *cloud)
+{
+        struct cloud_attempt *attempt;
+
+        for (attempt = cloud->attempts; attempt; attempt = attempt->next) {
+                if (attempt->headers_due || attempt->received.n || (attempt->ended && !attempt->ended_told))
+                        return attempt;
+        }
+        return NULL;
+}
+
+static void attempt_take_headers(struct cloud_attempt *attempt, struct cloud_event *ret_event)
+{
+        const char *content_type = NULL;
+
+        attempt->headers_due = false;
+        attempt_update_times(attempt);
+        curl_easy_getinfo(attempt->easy, CURLINFO_CONTENT_TYPE, &content_type);
+        if (content_type)
+                buf_add_string(&attempt->cloud->text, content_type);
+        ret_event->type = CLOUD_EVENT_HEADERS;
+        ret_event->content_type = buf_string(&attempt->cloud->text);
+}
+
+static void attempt_take_bytes(struct cloud_attempt *attempt, struct cloud_event *ret_event)
+{
+        struct buf empty = attempt->cloud->bytes;
+
+        attempt->cloud->bytes = attempt->received;
+        attempt->received = empty;
+        ret_event->type = CLOUD_EVENT_BYTES;
+        ret_event->bytes = attempt->cloud->bytes.data;
+        ret_event->n_bytes = attempt->cloud->bytes.n;
+}
+
+static void attempt_take_end(struct cloud_attempt *attempt, struct cloud_event *ret_event)
+{
+        const char *detail = attempt->error;
+
+        attempt->ended_told = true;
+        attempt_update_times(attempt);
+        if (attempt->result == CURLE_OK) {
+                ret_event->type = CLOUD_EVENT_END;
+                return;
+        }
+        if (attempt->too_much)
+                detail = "more than 8 MiB at once";
+        ret_event->type = CLOUD_EVENT_FAILED;
+        ret_event->failure = cloud_failure_of(attempt->result);
+        cloud_failure_print(attempt->result, attempt->host, detail, &attempt->cloud->text);
+        ret_event->message = buf_string(&attempt->cloud->text);
+}
+
+static void attempt_deliver(struct cloud_attempt *attempt)
+{
+        struct cloud_event event = { .status = attempt->status };
+
+        buf_clear(&attempt->cloud->bytes);
+        buf_clear(&attempt->cloud->text);
+        if (attempt->headers_due)
+                attempt_take_headers(attempt, &event);
+        else if (attempt->received.n)
+                attempt_take_bytes(attempt, &event);
+        else
+                attempt_take_end(attempt, &event);
+        attempt->fn(attempt->userdata, &event);
+}
+
+static void cloud_turn(void *userdata)
+{
+        struct cloud *cloud = userdata;
+        struct cloud_attempt *attempt;
+
+        cloud_collect(cloud);
+        cloud->delivering = true;
+        while ((attempt = cloud_find_due(cloud)))
+                attempt_deliver(attempt);
+        cloud->delivering = false;
+        if (cloud->closed)
+                cloud_free(cloud);
+}
+
+int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop)
+{
+        struct cloud *cloud = calloc(1, sizeof(*cloud));
+        int r;
+
+        if (!cloud)
+                return -ENOMEM;
+        if (curl_global_init(CURL_GLOBAL_DEFAULT)) {
+                free(cloud);
+                return -ENOMEM;
+        }
+        r = curlloop_new(&cloud->curlloop, loop, cloud_turn, cloud);
+        if (r < 0) {
+                curl_global_cleanup();
+                free(cloud);
+                return r;
+        }
+        *ret_cloud = cloud;
+        return 0;
+}
+
+void cloud_close(struct cloud *cloud)
+{
+        assert(!cloud->attempts);
+        curlloop_close(cloud->curlloop);
+        curl_global_cleanup();
+        if (cloud->delivering)
+                cloud->closed = true;
+        else
+                cloud_free(cloud);
+}
+
+/* Gives the transfer to libcurl; what libcurl refuses is told like any other failure, later. */
+static void attempt_add(struct cloud_attempt *attempt)
+{
+        struct cloud *cloud = attempt->cloud;
+
+        if (curl_multi_add_handle(curlloop_multi(cloud->curlloop), attempt->easy)) {
+                attempt->ended = true;
+                attempt->result = CURLE_OUT_OF_MEMORY;
+        } else {
+                attempt->added = true;
+        }
+        curlloop_kick(cloud->curlloop);
+}
+
+int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const char *path, double connect_sec,
+               cloud_bytes_fn fn, void *userdata, struct cloud_attempt **ret_attempt, struct buf *error)
+{
+        struct cloud_attempt *attempt;
+        int r = cloud_attempt_new(&attempt, endpoint, path, connect_sec, error);
+
+        if (r < 0)
+                return r;
+        attempt->cloud = cloud;
+        attempt->fn = fn;
+        attempt->userdata = userdata;
+        attempt->times.opened_us = timers_now_us();
+        attempt->next = cloud->attempts;
+        if (attempt->next)
+                attempt->next->previous = attempt;
+        cloud->attempts = attempt;
+        if (!attempt->held)
+                attempt_add(attempt);
+        *ret_attempt = attempt;
+        return 0;
+}
+
+void cloud_release(struct cloud_attempt *attempt, struct buf *body)
+{
+        assert(!attempt->released);
+        attempt->released = true;
+        attempt->times.released_us = timers_now_us();
+        attempt->body = *body;
+        *body = BUF_NULL;
+        if (attempt->ended)
+                return;
+        if (!attempt->held) {
+                curl_easy_pause(attempt->easy, CURLPAUSE_CONT);
+                curlloop_kick(attempt->cloud->curlloop);
+        } else if (cloud_attempt_set_body(attempt) == 0) {
+                attempt_add(attempt);
+        } else {
+                attempt->ended = true;
+                attempt->result = CURLE_OUT_OF_MEMORY;
+                curlloop_kick(attempt->cloud->curlloop);
+        }
+}
+
+const struct cloud_times *cloud_attempt_times(const struct cloud_attempt *attempt)
+{
+        return &attempt->times;
+}
+
+/* libcurl (7.88 to 8.x) puts the RST_STREAM of a removed transfer into a buffer that nothing empties before the
+ * connection's next use, while a server that has the whole question goes on answering, at somebody's cost. So the
+ * connection is closed too, which libcurl does not do where another transfer uses it and sends the reset along.
+ * Before its body is sent, a stream costs nobody anything, and the connection stays. */
+static void attempt_remove(struct cloud_attempt *attempt)
+{
+        if (attempt->released && !attempt->ended)
+                curl_easy_setopt(attempt->easy, CURLOPT_FORBID_REUSE, 1L);
+        curl_multi_remove_handle(curlloop_multi(attempt->cloud->curlloop), attempt->easy);
+        curlloop_kick(attempt->cloud->curlloop); /* transfers that waited for this one's connection go on */
+}
+
+struct cloud_attempt *cloud_attempt_close(struct cloud_attempt *attempt)
+{
+        struct cloud *cloud;
+
+        if (!attempt)
+                return NULL;
+        cloud = attempt->cloud;
+        if (attempt->added)
+                attempt_remove(attempt);
+        if (attempt->previous)
+                attempt->previous->next = attempt->next;
+        else
+                cloud->attempts = attempt->next;
+        if (attempt->next)
+                attempt->next->previous = attempt->previous;
+        return cloud_attempt_free(attempt);
+}
