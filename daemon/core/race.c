@@ -218,9 +218,9 @@ static unsigned step_opening(struct race *race, enum race_event_type event, uint
         return 0;
 }
 
-/* The end marker in HANDOFF, CONTINUING or REMOTE. With text it is the end of the reply. Without any the cloud had
- * nothing to add (quirks of models: an end turn with no content): the μLM speaks rather than leave half a sentence or
- * silence; where it may not, an opener stands as the whole reply, since the cloud took it for one. */
+/* The end marker in HANDOFF, CONTINUING or REMOTE. With text it is the end of the reply. Without any (some models end
+ * their turn at once when an opener reads like a reply) the μLM speaks rather than leave half a sentence or silence;
+ * where it may not, an opener stands as the whole reply, since the cloud took it for one. */
 static unsigned take_cloud_end(struct race *race, uint64_t now_us)
 {
         race->cloud_open = false;

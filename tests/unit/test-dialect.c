@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "daemon/core/dialect.h"
-#include "daemon/core/json.h"
-#include "libmulm/base/utf8.h"
 #include "tests/support/test.h"
 
 #define FFFD "\xef\xbf\xbd"
@@ -158,7 +155,8 @@ static void test_content_is_text_parts_or_nothing(void **state)
         check_choice("{\"delta\":{\"content\":\" \"}}", DIALECT_EVENT_TEXT, " ");
         check_choice(
                 "{\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]},"
-                "{\"type\":\"text\",\"text\":\" not\"},\" Syd\",{\"text\":\"ney\"},3,null,{\"type\":\"text\"}]}}",
+                "{\"type\":\"text\",\"text\":\" not\"},\" "
+                "Syd\",{\"text\":\"ney\"},{\"type\":\"reasoning\",\"text\":\"hm\"},3,null,{\"type\":\"text\"}]}}",
                 DIALECT_EVENT_TEXT, " not Sydney");
         check_choice("{\"delta\":{\"role\":\"assistant\",\"content\":null}}", DIALECT_EVENT_NONE, "");
         check_choice("{\"delta\":{\"content\":\"\"}}", DIALECT_EVENT_NONE, "");
@@ -299,6 +297,7 @@ static void check_refused(const char *data, size_t n)
         assert_int_equal(read_event("", data, n, &event), -EBADMSG);
         assert_int_equal(event.type, DIALECT_EVENT_NONE);
         assert_int_equal(event.text.n, 0);
+        assert_int_equal(event.n_input_tokens, 0);
         buf_done(&event.text);
 }
 
@@ -313,6 +312,7 @@ static void test_what_is_no_json_of_this_dialect_is_refused(void **state)
                 "1",
                 "\"text\"",
                 "{\"choices\":1}",
+                "{\"choices\":1,\"usage\":{\"prompt_tokens\":5}}",
                 "DONE",
                 "[DONE] x",
         };
@@ -551,87 +551,6 @@ static void test_stream_with_an_error_reports_it(void **state)
                 " Canberra,", 1, 0, 1);
 }
 
-/* ------------------------------------------------------------------------------------------- error messages */
-
-static void check_message(const char *body, const char *wanted)
-{
-        _cleanup_(buf_done) struct buf message = BUF_NULL;
-        int r;
-
-        assert_int_equal(buf_add_string(&message, "status 400: "), 0);
-        r = dialect_error_message(body, strlen(body), &message);
-        assert_int_equal(r, wanted ? 0 : -ENOENT);
-        assert_string_equal(message.data + 12, wanted ? wanted : "");
-}
-
-static void test_error_message_is_found_in_every_shape(void **state)
-{
-        (void)state;
-        check_message("{\"error\":{\"message\":\"m\",\"type\":\"t\",\"param\":null,\"code\":\"c\"}}", "m");
-        check_message("{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
-                      "Overloaded");
-        check_message(" \n[{\"error\":{\"code\":400,\"message\":\"m\"}}]", "m");
-        check_message("{\"object\":\"error\",\"message\":\"m\",\"type\":\"t\",\"code\":400}", "m");
-        check_message("{\"error\":\"m\",\"error_type\":\"t\"}", "m");
-        check_message("{\"detail\":\"m\"}", "m");
-        check_message("{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"Field required\",\"type\":\"missing\"}]}",
-                      "Field required");
-        check_message("{\"object\":\"error\",\"message\":{\"detail\":[{\"msg\":\"m\"}]}}", "m");
-        check_message("{\"error\":{\"message\":null,\"type\":\"insufficient_quota\",\"code\":null}}",
-                      "insufficient_quota");
-        check_message("{\"error\":true,\"message\":\"m\"}", "m");
-        check_message("\"Unauthorized\"", "Unauthorized");
-        check_message("Internal Server Error\n", "Internal Server Error");
-}
-
-static void test_body_without_a_message_has_none(void **state)
-{
-        static const char *const bad[] = {
-                "",
-                " \n",
-                "<!DOCTYPE html><title>502</title>",
-                " <html>",
-                "{}",
-                "[]",
-                "[[]]",
-                "{\"error\":{}}",
-                "{\"error\":{\"code\":502}}",
-                "{\"error\":{\"message\":\"\"}}",
-                "{\"error\":{\"message\":\"cut of",
-                "{\"type\":\"error\",\"code\":\"x\"}",
-                "{\"error\":{\"message\":\" \\n \"}}",
-                "\x1f\x8b\x08\xff",
-                "502",
-                "{\"choices\":[{\"message\":{\"content\":\"a\"}}]}",
-                "{\"error\":{\"error\":{\"error\":{\"error\":{\"error\":{\"error\":\"too deep\"}}}}}}",
-        };
-
-        (void)state;
-        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-                check_message(bad[i], NULL);
-}
-
-static void test_error_message_is_one_line(void **state)
-{
-        (void)state;
-        check_message("{\"error\":{\"message\":\"\\n a\\tb \\r\\n  c\\u0007\\u009bd\\u2028\"}}", "a b c d");
-}
-
-static void test_error_message_is_cut_at_a_whole_character(void **state)
-{
-        (void)state;
-        for (size_t pad = 0; pad < 4; pad++) {
-                _cleanup_(buf_done) struct buf body = BUF_NULL, message = BUF_NULL;
-
-                assert_int_equal(buf_add(&body, "xxx", pad), 0);
-                for (size_t i = 0; i < 1000; i++)
-                        assert_int_equal(buf_add_string(&body, "\xf0\x9f\xa6\x98"), 0);
-                assert_int_equal(dialect_error_message(body.data, body.n, &message), 0);
-                assert_true(message.n <= DIALECT_MESSAGE_MAX && message.n > DIALECT_MESSAGE_MAX - 4);
-                assert_true(utf8_is_valid(message.data, message.n, NULL));
-        }
-}
-
 static void test_dialect_is_found_by_name(void **state)
 {
         (void)state;
@@ -675,10 +594,6 @@ int main(void)
                 cmocka_unit_test(test_stream_of_azure_gives_its_text),
                 cmocka_unit_test(test_stream_of_blanks_and_raw_utf8_keeps_each_byte),
                 cmocka_unit_test(test_stream_with_an_error_reports_it),
-                cmocka_unit_test(test_error_message_is_found_in_every_shape),
-                cmocka_unit_test(test_body_without_a_message_has_none),
-                cmocka_unit_test(test_error_message_is_one_line),
-                cmocka_unit_test(test_error_message_is_cut_at_a_whole_character),
                 cmocka_unit_test(test_dialect_is_found_by_name),
         };
 

@@ -95,6 +95,7 @@ static void test_each_kind_of_line_end_ends_a_line(void **state)
         check("data: a\r\n\r\ndata: b\r\n\r\n", "[|a][|b]");
         check("data: a\r\rdata: b\r\r", "[|a][|b]");
         check("data: a\r\ndata: b\rdata: c\n\r\n", "[|a\nb\nc]");
+        check("data: a\r\n\ndata: b\r\r\n\n", "[|a][|b]");
 }
 
 static void test_cr_delivers_without_waiting_for_lf(void **state)
