@@ -73,7 +73,6 @@ static bool take_text(struct request *request)
 
         if (text->n == 0)
                 return true;
-        continuation->has_text = true;
         request_step(request, RACE_EVENT_CLOUD_TEXT);
         if (!continuation->attempt)
                 return false;
@@ -104,6 +103,8 @@ static bool take_event(struct request *request)
         if (event->n_output_tokens > 0)
                 continuation->n_output_tokens = event->n_output_tokens;
 
+        if (continuation->is_ended)
+                return true;
         switch (event->type) {
         case DIALECT_EVENT_NONE: return true;
         case DIALECT_EVENT_TEXT: return take_text(request);
@@ -121,12 +122,9 @@ static bool take_event(struct request *request)
                 if (!take_text(request))
                         return false;
                 request_note(request, "Cut", "The reply reached MaxTokens=%u.", continuation->endpoint->max_tokens);
-                end_well(request);
-                return false;
-        case DIALECT_EVENT_END:
-                if (take_text(request))
-                        end_well(request);
-                return false;
+                continuation->is_ended = true;
+                return true;
+        case DIALECT_EVENT_END: continuation->is_ended = true; return take_text(request);
         }
         return true;
 }
@@ -144,6 +142,10 @@ static bool drain(struct request *request)
                         continue;
                 if (!take_event(request))
                         return false;
+        }
+        if (continuation->is_ended) {
+                end_well(request);
+                return false;
         }
         if (r < 0) {
                 request_note(request, "Protocol", "The event stream cannot be read: %s.", strerror(-r));
@@ -241,7 +243,9 @@ static void take_whole(struct request *request)
         if (continuation->dialect->read(&event, &continuation->event) < 0) {
                 request_note(request, "NotAStream", "The answer is no event stream.");
                 fail(request);
-        } else if (take_event(request)) {
+        } else if (take_event(request) && continuation->is_ended) {
+                end_well(request);
+        } else if (continuation->attempt) {
                 request_note(request, "Broken", "The answer is no whole reply.");
                 fail(request);
         }
@@ -315,7 +319,7 @@ bool continuation_open(struct request *request)
         int r;
 
         continuation->status = 0;
-        continuation->sniffed = continuation->is_whole = false;
+        continuation->sniffed = continuation->is_whole = continuation->is_ended = false;
         buf_clear(&continuation->whole);
         r = cloud_open(request->owner->cloud, continuation->endpoint, continuation->dialect->path,
                        request->owner->settings->connect_sec, on_cloud, request, &continuation->attempt, &error);

@@ -26,7 +26,7 @@ struct continuation {
         struct buf whole; /* a body that is no event stream */
         bool is_whole;    /* the body goes to `whole` */
         bool sniffed;     /* what kind of body it is has been decided */
-        bool has_text;    /* some text for the person came */
+        bool is_ended;    /* the end marker came; what else is at hand may still count tokens */
         unsigned status;
         unsigned n_input_tokens, n_output_tokens;
         uint64_t first_text_us;

@@ -198,7 +198,8 @@ static unsigned perform(struct request *request, unsigned actions)
                 continuation_close(request);
         if (actions & RACE_ACTION_HANDOFF)
                 hand_off(request);
-        if (actions & RACE_ACTION_CLOUD_RELEASE) {
+        /* Opened in the same set and failed at once: its event is on its way already. */
+        if (actions & RACE_ACTION_CLOUD_RELEASE && request->continuation.attempt) {
                 request->released_us = timers_now_us();
                 if (!continuation_release(request))
                         events |= 1u << RACE_EVENT_CLOUD_FAILED;

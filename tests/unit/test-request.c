@@ -162,9 +162,10 @@ static void say_opener(struct fixture *fixture)
         engine_says(fixture, ENGINE_EVENT_END, "", ENGINE_REASON_UNSURE);
 }
 
-#define C(x) "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" x "\"},\"finish_reason\":null}]}\n\n"
-#define FIN  "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
-#define DONE "data: [DONE]\n\n"
+#define C(x)  "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" x "\"},\"finish_reason\":null}]}\n\n"
+#define FIN   "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+#define USAGE "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":6}}\n\n"
+#define DONE  "data: [DONE]\n\n"
 
 static void cloud_says(const char *bytes)
 {
@@ -185,7 +186,7 @@ static void test_opener_and_cloud_make_one_text(void **state)
         assert_non_null(attempt->body);
         assert_non_null(strstr(attempt->body, "The capital is"));
         fake_cloud_status(attempt, 200);
-        cloud_says(C(" Canberra,") C(" not Sydney.") FIN DONE);
+        cloud_says(C(" Canberra,") C(" not Sydney.") FIN USAGE DONE);
 
         assert_string_equal(request_text(fixture->request), "The capital is Canberra, not Sydney.");
         assert_string_equal(fixture->heard.states, "opening handoff continuing done ");
@@ -198,6 +199,8 @@ static void test_opener_and_cloud_make_one_text(void **state)
         assert_string_equal(fixture->heard.error, "");
         assert_string_equal(fixture->heard.endpoint, "primary");
         assert_string_equal(fixture->heard.form, "prefill");
+        assert_int_equal(fixture->heard.timings.n_input_tokens, 9);
+        assert_int_equal(fixture->heard.timings.n_output_tokens, 6);
         assert_true(attempt->closed);
 }
 
@@ -406,6 +409,16 @@ static void test_unreadable_key_is_named_and_finished_locally(void **state)
         assert_string_equal(fixture->heard.message, "The key file cannot be read.");
 }
 
+static void test_unreadable_key_without_an_opener_is_answered_locally(void **state)
+{
+        struct fixture *fixture = *state;
+
+        fake_io.cloud.open_result = -EACCES;
+        ask(fixture, (struct request_options){ .opener = REQUEST_OPENER_NEVER });
+        finish_locally(fixture);
+        assert_string_equal(request_text(fixture->request), "a city.");
+}
+
 static void test_engine_that_cannot_leaves_it_to_the_cloud(void **state)
 {
         struct fixture *fixture = *state;
@@ -493,6 +506,7 @@ int main(void)
                 request_test(test_never_a_cloud_is_the_model_alone),
                 request_test(test_only_a_cloud_fails_with_its_error),
                 request_test(test_unreadable_key_is_named_and_finished_locally),
+                request_test(test_unreadable_key_without_an_opener_is_answered_locally),
                 request_test(test_engine_that_cannot_leaves_it_to_the_cloud),
                 request_test(test_reply_that_was_not_streamed_is_spoken_once),
                 request_test(test_web_page_is_not_spoken),
