@@ -22,7 +22,7 @@ static void feed_byte(struct detok *detok, char byte, struct buf *text)
         if (utf8_decode(detok->pending, detok->n_pending, &code_point) > 0) {
                 (void)buf_add(text, detok->pending, detok->n_pending);
                 detok->n_pending = 0;
-        } else if (utf8_complete(detok->pending, detok->n_pending) == detok->n_pending) {
+        } else if (utf8_complete(detok->pending, detok->n_pending) > 0) { /* it is not one that is only cut off */
                 bool alone = detok->n_pending == 1;
 
                 (void)buf_add(text, REPLACEMENT, N_REPLACEMENT);

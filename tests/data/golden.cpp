@@ -147,10 +147,10 @@ static llama_context *new_context(llama_model *model)
 {
         llama_context_params params = llama_context_default_params();
 
-        /* As close to the formulas as llama.cpp goes: no half precision in the cache, no flash attention. */
+        /* As close to the formulas as llama.cpp goes: no half precision in the cache, no flash attention; one thread. */
         params.n_ctx = n_context;
         params.n_batch = params.n_ubatch = n_context;
-        params.n_threads = params.n_threads_batch = 2;
+        params.n_threads = params.n_threads_batch = 1;
         params.type_k = params.type_v = GGML_TYPE_F32;
         params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
         return llama_init_from_model(model, params);

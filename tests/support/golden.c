@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * Golden files. See golden.h; tests/data/golden/README.md has the formats.
+ */
+#include "tests/support/golden.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/test.h"
+
+const struct golden_model golden_mulm_28m = { "mulm-28m", "models/mulm-28m.q8_0.gguf" };
+const struct golden_model golden_smollm2 = { "smollm2", NULL };
+
+static const char *source_root(void)
+{
+        const char *root = getenv("MULM_SOURCE_ROOT");
+
+        return root ? root : ".";
+}
+
+static void add_smollm2_path(struct buf *path)
+{
+        const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+        if (cache && *cache)
+                assert_int_equal(buf_printf(path, "%s/mulm/SmolLM2-135M-Instruct.Q4_1.gguf", cache), 0);
+        else
+                assert_int_equal(buf_printf(path, "%s/.cache/mulm/SmolLM2-135M-Instruct.Q4_1.gguf",
+                                            home && *home ? home : "/tmp"),
+                                 0);
+}
+
+mulm_model *golden_model_open(const struct golden_model *which)
+{
+        struct buf path = BUF_NULL;
+        struct mulm_error error;
+        mulm_model *model = NULL;
+
+        if (which->path)
+                assert_int_equal(buf_printf(&path, "%s/%s", source_root(), which->path), 0);
+        else
+                add_smollm2_path(&path);
+        if (!which->path && access(path.data, R_OK) < 0) {
+                print_message("%s is missing; tests/support/fetch-smollm2 gets it\n", path.data);
+                buf_done(&path);
+                skip();
+        }
+        if (mulm_model_open(&model, path.data, NULL, &error) < 0)
+                fail_msg("%s", error.sentence);
+        buf_done(&path);
+        return model;
+}
+
+struct buf golden_read(const char *path)
+{
+        struct buf full = BUF_NULL, content = BUF_NULL;
+        char chunk[65536];
+        FILE *file;
+
+        assert_int_equal(buf_printf(&full, "%s/tests/data/%s", source_root(), path), 0);
+        file = fopen(full.data, "rb");
+        if (!file)
+                fail_msg("cannot open %s", full.data);
+        for (size_t n; (n = fread(chunk, 1, sizeof(chunk), file)) > 0;)
+                assert_int_equal(buf_add(&content, chunk, n), 0);
+        assert_false(ferror(file));
+        (void)fclose(file);
+        buf_done(&full);
+        return content;
+}
+
+struct golden_texts golden_texts_open(const char *path, const char *separator)
+{
+        return (struct golden_texts){ .file = golden_read(path), .separator = separator };
+}
+
+const char *golden_texts_next(struct golden_texts *texts, size_t *ret_n)
+{
+        const char *text = texts->file.data + texts->offset;
+        size_t n_separator = strlen(texts->separator);
+        const char *end = memmem(text, texts->file.n - texts->offset, texts->separator, n_separator);
+
+        if (!end)
+                return NULL;
+        *ret_n = (size_t)(end - text);
+        texts->offset += *ret_n + n_separator;
+        return text;
+}
+
+void golden_texts_done(struct golden_texts *texts)
+{
+        buf_done(&texts->file);
+}
+
+struct golden_tokens golden_tokens_open(const struct golden_model *which, const char *name)
+{
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "golden/%s/%s.tokens", which->name, name);
+        return (struct golden_tokens){ .file = golden_read(path) };
+}
+
+static uint32_t next_number(struct golden_tokens *golden)
+{
+        const unsigned char *bytes = (const unsigned char *)golden->file.data + golden->offset;
+
+        assert_true(golden->offset + 2 <= golden->file.n);
+        golden->offset += 2;
+        return bytes[0] | (uint32_t)bytes[1] << 8;
+}
+
+void golden_tokens_expect(struct golden_tokens *golden, const uint32_t *tokens, size_t n_tokens, const char *text)
+{
+        size_t n = next_number(golden);
+
+        for (size_t i = 0; i < n; i++) {
+                uint32_t wanted = next_number(golden);
+
+                if (i >= n_tokens || tokens[i] != wanted)
+                        fail_msg("token %zu is %d, llama.cpp has %u: '%.60s'", i, i < n_tokens ? (int)tokens[i] : -1,
+                                 wanted, text);
+        }
+        if (n != n_tokens)
+                fail_msg("%zu tokens, llama.cpp has %zu: '%.60s'", n_tokens, n, text);
+}
+
+void golden_tokens_expect_end(struct golden_tokens *golden)
+{
+        assert_int_equal(golden->offset, golden->file.n);
+}
+
+void golden_tokens_done(struct golden_tokens *golden)
+{
+        buf_done(&golden->file);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * The files of tests/data and the models that they are about. What cannot be read fails the test, but for SmolLM2,
+ * which is not part of the source: without it golden_model_open() skips the test.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libmulm/base/buf.h"
+#include "libmulm/mulm.h"
+
+struct golden_model {
+        const char *name; /* folder below tests/data/golden */
+        const char *path; /* below the source root; NULL: SmolLM2, where tests/support/fetch-smollm2 keeps it */
+};
+
+extern const struct golden_model golden_mulm_28m, golden_smollm2;
+
+mulm_model *golden_model_open(const struct golden_model *which);
+
+/* The content of a file below tests/data. */
+struct buf golden_read(const char *path);
+
+/* A walk through texts, each followed by `separator`: the next one, NULL at the end. */
+struct golden_texts {
+        struct buf file;
+        const char *separator;
+        size_t offset;
+};
+
+struct golden_texts golden_texts_open(const char *path, const char *separator);
+const char *golden_texts_next(struct golden_texts *texts, size_t *ret_n);
+void golden_texts_done(struct golden_texts *texts);
+
+#define GOLDEN_LINES   "\n"
+#define GOLDEN_AWKWARD "\n%%\n"
+
+/* A walk through the lists of tokens in a file of tests/data/golden/MODEL: compares the next one. */
+struct golden_tokens {
+        struct buf file;
+        size_t offset;
+};
+
+struct golden_tokens golden_tokens_open(const struct golden_model *which, const char *name);
+void golden_tokens_expect(struct golden_tokens *golden, const uint32_t *tokens, size_t n_tokens, const char *text);
+void golden_tokens_expect_end(struct golden_tokens *golden);
+void golden_tokens_done(struct golden_tokens *golden);
