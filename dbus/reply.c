@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * See reply.h.
+ */
+#include "dbus/reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dbus/json.h"
+#include "libmulm/base/macro.h"
+
+DEFINE_CLEANUP(cJSON *, cJSON_Delete);
+
+void reply_done(struct reply *reply)
+{
+        buf_done(&reply->text);
+        buf_done(&reply->opener);
+        free(reply->outcome);
+        cJSON_Delete(reply->timings);
+        free(reply->error_name);
+        free(reply->error_message);
+}
+
+void reply_failure(const struct reply *reply, const char **ret_name, const char **ret_message)
+{
+        *ret_name = *ret_message = NULL;
+        if (reply->error_name) {
+                *ret_name = reply->error_name;
+                *ret_message = reply->error_message ?: "";
+        } else if (reply->outcome && strcmp(reply->outcome, "failed") == 0) {
+                *ret_name = json_string(reply->timings, "error");
+                *ret_message = json_string(reply->timings, "message");
+        }
+}
+
+struct timeline reply_timeline(const struct reply *reply)
+{
+        struct timeline timeline = reply->heard;
+
+        timeline.released_us = json_number(reply->timings, "released_us");
+        timeline.cloud_first_byte_us = json_number(reply->timings, "cloud_first_byte_us");
+        timeline.cloud_first_text_us = json_number(reply->timings, "cloud_first_text_us");
+        timeline.end_us = json_number(reply->timings, "end_us");
+        timeline.reason = json_string(reply->timings, "error");
+        return timeline;
+}
+
+static bool add_error(const struct reply *reply, cJSON *object)
+{
+        const char *name, *message;
+        cJSON *error;
+
+        reply_failure(reply, &name, &message);
+        if (!name)
+                return cJSON_AddNullToObject(object, "error");
+        error = cJSON_AddObjectToObject(object, "error");
+        return error && cJSON_AddStringToObject(error, "name", name) &&
+               cJSON_AddStringToObject(error, "message", message);
+}
+
+/* The daemon's times, and the same words' as they were heard here. */
+static bool add_timings(const struct reply *reply, cJSON *object)
+{
+        const uint64_t first_us = reply->heard.opener_first_us ?: reply->heard.rest_first_us;
+        const uint64_t last_us = MAX(reply->heard.opener_last_us, reply->heard.rest_last_us);
+        cJSON *timings = reply->timings ? cJSON_Duplicate(reply->timings, true) : cJSON_CreateObject();
+
+        if (!timings || !cJSON_AddItemToObject(object, "timings", timings))
+                return false;
+        if (first_us == 0)
+                return true;
+        return cJSON_AddNumberToObject(timings, "heard_first_word_us", (double)first_us) &&
+               cJSON_AddNumberToObject(timings, "heard_last_word_us", (double)last_us);
+}
+
+static bool add_attempts(const struct reply *reply, cJSON *object)
+{
+        const char *endpoint = json_string(reply->timings, "endpoint");
+        const char *reason = json_string(reply->timings, "error");
+        cJSON *attempts = cJSON_AddArrayToObject(object, "attempts"), *attempt;
+
+        if (!attempts || !*endpoint)
+                return attempts;
+        attempt = cJSON_CreateObject();
+        if (!attempt || !cJSON_AddItemToArray(attempts, attempt))
+                return false;
+        return cJSON_AddStringToObject(attempt, "endpoint", endpoint) &&
+               cJSON_AddStringToObject(attempt, "form", json_string(reply->timings, "form")) &&
+               cJSON_AddNumberToObject(attempt, "status", (double)json_number(reply->timings, "http_status")) &&
+               cJSON_AddStringToObject(attempt, "reason", *reason ? reason : reply->outcome);
+}
+
+cJSON *reply_json(const struct reply *reply)
+{
+        _cleanup_(cJSON_Deletep) cJSON *object = cJSON_CreateObject();
+
+        if (!object || !cJSON_AddStringToObject(object, "text", buf_string(&reply->text)) ||
+            !cJSON_AddStringToObject(object, "opener", buf_string(&reply->opener)) ||
+            !cJSON_AddStringToObject(object, "outcome", reply->outcome ?: "failed") || !add_error(reply, object) ||
+            !cJSON_AddArrayToObject(object, "replacements") || !add_timings(reply, object) ||
+            !add_attempts(reply, object))
+                return NULL;
+        return STEAL(object);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * All that a client learns of one request, and the JSON object that `mulmctl ask --json` prints of it.
+ */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+#include "dbus/timeline.h"
+#include "libmulm/base/buf.h"
+
+struct reply {
+        struct buf text, opener;
+        char *outcome; /* of Finished; NULL before it */
+        cJSON *timings;
+        char *error_name, *error_message; /* where the call itself was refused */
+        struct timeline heard;            /* words as they arrived here */
+};
+
+void reply_done(struct reply *reply);
+
+/* Whether, and of what, it failed: NULL and NULL where it did not. Borrowed. */
+void reply_failure(const struct reply *reply, const char **ret_name, const char **ret_message);
+
+/* The words as heard with the daemon's times. Borrows from the reply. */
+struct timeline reply_timeline(const struct reply *reply);
+
+/* NULL without memory; the caller deletes it. */
+cJSON *reply_json(const struct reply *reply);
