@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/core/circles.h"
 #include "daemon/io/engine-queue.h"
 #include "daemon/io/timers.h"
 #include "libmulm/base/macro.h"
 #include "libmulm/mulm.h"
-
-/* A small model may go in circles: so many words that were all said before, in this order, end a completion. */
-#define ENGINE_LOOP_WORDS 4
 
 struct engine {
         mulm_model *model;
@@ -138,32 +136,6 @@ static struct mulm_opener_options opener_options(const struct engine_job *job)
         return options;
 }
 
-/* FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), over the word without its leading blank. */
-static uint64_t word_hash(const struct mulm_word *word)
-{
-        uint64_t hash = 0xcbf29ce484222325;
-
-        for (size_t i = word->n_text > 0 && word->text[0] == ' ' ? 1 : 0; i < word->n_text; i++)
-                hash = (hash ^ (unsigned char)word->text[i]) * 0x100000001b3;
-        return hash;
-}
-
-/* Adds a word to those said (uint64_t each). 1 where the last ENGINE_LOOP_WORDS were said before; 0; -ENOMEM. */
-static int words_repeat(struct buf *words, const struct mulm_word *word)
-{
-        uint64_t hash = word_hash(word);
-        const size_t n_loop = ENGINE_LOOP_WORDS * sizeof(hash);
-        int r = buf_add(words, &hash, sizeof(hash));
-
-        if (r < 0)
-                return r;
-        for (size_t at = 0; at + 2 * n_loop <= words->n; at += sizeof(hash)) {
-                if (memcmp(words->data + at, words->data + words->n - n_loop, n_loop) == 0)
-                        return 1;
-        }
-        return 0;
-}
-
 static enum engine_reason reason_of(enum mulm_opener outcome)
 {
         switch (outcome) {
@@ -176,31 +148,41 @@ static enum engine_reason reason_of(enum mulm_opener outcome)
         return ENGINE_REASON_END;
 }
 
-static int engine_speak(struct engine *engine, struct engine_task *task, struct mulm_error *error)
+/* Sends words until the model, its limits or a circle end it. An outcome of mulm_opener_next(); 0 where the job was
+ * cancelled; or a negative errno. */
+static int engine_say_words(struct engine *engine, struct engine_task *task, struct circles *circles,
+                            struct mulm_error *error)
 {
-        const struct mulm_opener_options options = opener_options(&task->job);
-        _cleanup_(buf_done) struct buf said = BUF_NULL;
         struct mulm_word word;
-        int r, outcome = mulm_opener_begin(engine->session, &options, error);
+        int r, outcome;
 
-        if (outcome < 0)
-                return outcome;
         while ((outcome = mulm_opener_next(engine->session, &word, error)) == MULM_OPENER_WORD) {
                 r = engine_send_word(engine, task, &word);
                 if (r <= 0)
                         return r;
-                r = task->job.kind == ENGINE_JOB_COMPLETION ? words_repeat(&said, &word) : 0;
-                if (r < 0)
-                        return r;
-                if (r > 0) {
-                        outcome = MULM_OPENER_END;
-                        break;
-                }
+                if (task->job.kind == ENGINE_JOB_OPENER)
+                        continue;
+                r = circles_feed(circles, word.text, word.n_text);
+                if (r != 0)
+                        return r < 0 ? r : MULM_OPENER_END;
         }
-        if (outcome < 0)
-                return outcome;
-        engine_send_end(engine, task, reason_of((enum mulm_opener)outcome));
-        return 0;
+        return outcome;
+}
+
+static int engine_speak(struct engine *engine, struct engine_task *task, struct mulm_error *error)
+{
+        const struct mulm_opener_options options = opener_options(&task->job);
+        struct circles circles;
+        int r = mulm_opener_begin(engine->session, &options, error);
+
+        if (r < 0)
+                return r;
+        circles_init(&circles);
+        r = engine_say_words(engine, task, &circles, error);
+        circles_done(&circles);
+        if (r > 0)
+                engine_send_end(engine, task, reason_of((enum mulm_opener)r));
+        return r;
 }
 
 static void engine_run(struct engine *engine, struct engine_task *task)
