@@ -46,3 +46,13 @@ _unused_ static inline void freep(void *p)
         })
 
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/* Tells the processor that this is a spin loop. */
+static inline void spin_pause(void)
+{
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#endif
+}
