@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * The forward pass of many tokens. See prefill.h.
+ */
+#include "libmulm/prefill.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+
+#include "libmulm/base/macro.h"
+#include "libmulm/error.h"
+#include "libmulm/ops.h"
+
+/* Tokens that go through together; more of them cost memory and gain nothing. */
+#define BATCH 128
+
+/* Rows of a panel: 64 rows of 1,536 floats are 384 KB, within the second-level cache. */
+#define PANEL_ROWS 64
+
+/* Up to this many tokens the quantised batch kernels are faster than dequantising and SGEMM. */
+#define QUANTISED_MAX 64
+
+#define ROW_UNIT                                                                                                     \
+        4 /* rows are shared out in multiples of this, the kernels' tile; even, so no rotated pair is split */
+
+struct prefill_thread {
+        bool has_blocks; /* the input of the next products is quantised */
+        float *panel;    /* [PANEL_ROWS x widest matrix] */
+        float *rows;     /* [BATCH x PANEL_ROWS]: a product that is then added */
+        float *scores;   /* [n_context] */
+};
+
+struct prefill {
+        const struct mulm_model *model;
+        struct pool *pool;
+        const struct kv *kv;
+        struct decode *decode;
+        size_t n_query, n_widest;
+
+        const uint32_t *tokens; /* the batch */
+        uint32_t n_tokens, position;
+        bool is_last; /* it ends with the token whose logits are wanted */
+
+        float *x;                    /* [BATCH x n_embedding] */
+        float *normed;               /* [BATCH x n_embedding] */
+        float *query, *attention;    /* [BATCH x n_query] */
+        float *gate, *up;            /* [BATCH x n_feed_forward] */
+        float *rotations;            /* [BATCH x n_rope] */
+        struct kernel_block *blocks; /* [BATCH x n_widest / QUANT_BLOCK]: the input of the next products, quantised */
+        struct kernel_vector vectors[BATCH]; /* into it */
+
+        struct prefill_thread threads[];
+};
+
+/* Rounds this thread's rows of the input as decode does for this matrix, in place, and keeps the quantised form. */
+static void prepare_input(struct prefill *prefill, uint32_t thread, float *input, size_t n,
+                          const struct model_matrix *matrix)
+{
+        const struct kernels *kernels = prefill->model->kernels;
+        bool quantised = quant_block_values(matrix->type) == QUANT_BLOCK;
+
+        prefill->threads[thread].has_blocks = quantised;
+        for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool)) {
+                struct kernel_block *blocks = prefill->blocks + t * (prefill->n_widest / QUANT_BLOCK);
+                float *x = input + t * n;
+
+                if (matrix->type == QUANT_F16)
+                        kernels->round_half(x, x, n);
+                if (quantised) {
+                        kernels->quantise(blocks, x, n);
+                        kernels->dequantise_blocks(x, blocks, n);
+                }
+        }
+}
+
+static void prepare_normed(struct prefill *prefill, uint32_t thread, const float *weight,
+                           const struct model_matrix *matrix)
+{
+        const struct mulm_model *model = prefill->model;
+
+        for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool))
+                model->kernels->rms_norm(prefill->normed + (size_t)t * model->n_embedding,
+                                         prefill->x + (size_t)t * model->n_embedding, weight, model->n_embedding,
+                                         model->rms_epsilon);
+        prepare_input(prefill, thread, prefill->normed, model->n_embedding, matrix);
+}
+
+/* y[t][i] (+)= matrix[begin + i] . input[t] for rows [begin, end) and tokens [0, n_tokens). */
+static void multiply_panel(struct prefill *prefill, struct prefill_thread *own, const struct model_matrix *matrix,
+                           const float *input, size_t n_tokens, size_t begin, size_t end, float *y, size_t n_stride,
+                           float beta)
+{
+        kernel_dequantise_fn dequantise = prefill->model->kernels->dequantise[matrix->type];
+
+        for (size_t i = begin; i < end; i++)
+                dequantise(own->panel + (i - begin) * matrix->n_columns, ops_row(matrix, i), matrix->n_columns);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_tokens, (int)(end - begin),
+                    (int)matrix->n_columns, 1.0f, input, (int)matrix->n_columns, own->panel, (int)matrix->n_columns,
+                    beta, y, (int)n_stride);
+}
+
+/* The same by the batch kernel. */
+static void multiply_quantised(struct prefill *prefill, struct prefill_thread *own, const struct model_matrix *matrix,
+                               size_t n_tokens, size_t begin, size_t end, float *y, size_t n_stride, bool add)
+{
+        kernel_batch_fn batch = prefill->model->kernels->batch[matrix->type];
+        size_t n = end - begin;
+
+        if (!add) {
+                batch(y, n_stride, ops_row(matrix, begin), matrix->n_row_bytes, n, matrix->n_columns,
+                      prefill->vectors, n_tokens);
+                return;
+        }
+        batch(own->rows, n, ops_row(matrix, begin), matrix->n_row_bytes, n, matrix->n_columns, prefill->vectors,
+              n_tokens);
+        for (size_t t = 0; t < n_tokens; t++)
+                for (size_t i = 0; i < n; i++)
+                        y[t * n_stride + i] += own->rows[t * n + i];
+}
+
+/* y is the output of row `begin`. */
+static void multiply(struct prefill *prefill, struct prefill_thread *own, const struct model_matrix *matrix,
+                     const float *input, size_t n_tokens, size_t begin, size_t end, float *y, size_t n_stride,
+                     bool add)
+{
+        bool quantised = own->has_blocks && prefill->model->kernels->batch[matrix->type] && n_tokens <= QUANTISED_MAX;
+
+        if (n_tokens == 0)
+                return;
+        for (size_t next; begin < end; y += next - begin, begin = next) {
+                next = MIN(begin + PANEL_ROWS, end);
+                if (quantised)
+                        multiply_quantised(prefill, own, matrix, n_tokens, begin, next, y, n_stride, add);
+                else
+                        multiply_panel(prefill, own, matrix, input, n_tokens, begin, next, y, n_stride,
+                                       add ? 1.0f : 0.0f);
+        }
+}
+
+/* ------------------------------------------------------------------------------------------------ a layer */
+
+static void rope_tokens(struct prefill *prefill, size_t n_tokens, size_t begin, size_t end, float *x, size_t n_stride)
+{
+        for (size_t t = 0; t < n_tokens; t++)
+                ops_rope(prefill->model, prefill->rotations + t * prefill->model->n_rope, begin, end,
+                         x + t * n_stride);
+}
+
+/* Keys and values of the first n_tokens tokens. */
+static void project_keys(struct prefill *prefill, uint32_t thread, uint32_t index, size_t n_tokens)
+{
+        const struct model_layer *layer = &prefill->model->layers[index];
+        struct prefill_thread *own = &prefill->threads[thread];
+        size_t n_kv = prefill->kv->n_width, begin, end;
+        float *keys = kv_keys(prefill->kv, index, prefill->position);
+        float *values = kv_values(prefill->kv, index, prefill->position);
+
+        pool_share(prefill->pool, thread, n_kv, ROW_UNIT, &begin, &end);
+        multiply(prefill, own, &layer->key, prefill->normed, n_tokens, begin, end, keys + begin, n_kv, false);
+        rope_tokens(prefill, n_tokens, begin, end, keys + begin, n_kv);
+        multiply(prefill, own, &layer->value, prefill->normed, n_tokens, begin, end, values + begin, n_kv, false);
+}
+
+static void project_queries(struct prefill *prefill, uint32_t thread, const struct model_layer *layer)
+{
+        struct prefill_thread *own = &prefill->threads[thread];
+        size_t n_query = prefill->n_query, begin, end;
+
+        pool_share(prefill->pool, thread, n_query, ROW_UNIT, &begin, &end);
+        multiply(prefill, own, &layer->query, prefill->normed, prefill->n_tokens, begin, end, prefill->query + begin,
+                 n_query, false);
+        rope_tokens(prefill, prefill->n_tokens, begin, end, prefill->query + begin, n_query);
+}
+
+static void attend(struct prefill *prefill, uint32_t thread, uint32_t layer)
+{
+        const struct mulm_model *model = prefill->model;
+        size_t n_group = model->n_heads / model->n_kv_heads;
+
+        for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool))
+                for (size_t group = 0; group < model->n_kv_heads; group++) {
+                        size_t at = t * prefill->n_query + group * n_group * model->head_size;
+                        size_t offset = group * model->head_size;
+
+                        model->kernels->attention(prefill->attention + at, prefill->threads[thread].scores,
+                                                  prefill->query + at, n_group,
+                                                  kv_keys(prefill->kv, layer, 0) + offset,
+                                                  kv_values(prefill->kv, layer, 0) + offset, prefill->kv->n_width,
+                                                  prefill->position + t + 1, model->head_size);
+                }
+}
+
+/* x += matrix . input, this thread's rows of it, for all tokens. */
+static void add_product(struct prefill *prefill, uint32_t thread, const struct model_matrix *matrix,
+                        const float *input)
+{
+        size_t n_embedding = prefill->model->n_embedding, begin, end;
+
+        pool_share(prefill->pool, thread, n_embedding, ROW_UNIT, &begin, &end);
+        multiply(prefill, &prefill->threads[thread], matrix, input, prefill->n_tokens, begin, end, prefill->x + begin,
+                 n_embedding, true);
+}
+
+static void run_attention(struct prefill *prefill, uint32_t thread, uint32_t index)
+{
+        const struct model_layer *layer = &prefill->model->layers[index];
+
+        prepare_normed(prefill, thread, layer->attention_norm, &layer->query);
+        pool_barrier(prefill->pool);
+        project_queries(prefill, thread, layer);
+        project_keys(prefill, thread, index, prefill->n_tokens);
+        pool_barrier(prefill->pool);
+
+        attend(prefill, thread, index);
+        prepare_input(prefill, thread, prefill->attention, prefill->n_query, &layer->output);
+        pool_barrier(prefill->pool);
+        add_product(prefill, thread, &layer->output, prefill->attention);
+        pool_barrier(prefill->pool);
+}
+
+static void run_feed_forward(struct prefill *prefill, uint32_t thread, uint32_t index)
+{
+        const struct model_layer *layer = &prefill->model->layers[index];
+        struct prefill_thread *own = &prefill->threads[thread];
+        size_t n = prefill->model->n_feed_forward, begin, end;
+
+        prepare_normed(prefill, thread, layer->feed_forward_norm, &layer->gate);
+        pool_barrier(prefill->pool);
+        pool_share(prefill->pool, thread, n, ROW_UNIT, &begin, &end);
+        multiply(prefill, own, &layer->gate, prefill->normed, prefill->n_tokens, begin, end, prefill->gate + begin, n,
+                 false);
+        multiply(prefill, own, &layer->up, prefill->normed, prefill->n_tokens, begin, end, prefill->up + begin, n,
+                 false);
+        for (size_t t = 0; t < prefill->n_tokens; t++)
+                prefill->model->kernels->swiglu(prefill->gate + t * n + begin, prefill->up + t * n + begin,
+                                                end - begin);
+        pool_barrier(prefill->pool);
+
+        prepare_input(prefill, thread, prefill->gate, n, &layer->down);
+        pool_barrier(prefill->pool);
+        add_product(prefill, thread, &layer->down, prefill->gate);
+        pool_barrier(prefill->pool);
+}
+
+static void run(void *userdata, uint32_t thread)
+{
+        struct prefill *prefill = userdata;
+        const struct mulm_model *model = prefill->model;
+        uint32_t last = model->n_layers - 1;
+
+        for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool)) {
+                ops_embed(model, prefill->tokens[t], prefill->x + (size_t)t * model->n_embedding);
+                ops_rotation(model, prefill->position + t, prefill->rotations + (size_t)t * model->n_rope);
+        }
+
+        for (uint32_t layer = 0; layer < last; layer++) {
+                run_attention(prefill, thread, layer);
+                run_feed_forward(prefill, thread, layer);
+        }
+
+        /* Of the last layer, only keys and values are wanted, and from the last token on, decode goes on. */
+        prepare_normed(prefill, thread, model->layers[last].attention_norm, &model->layers[last].query);
+        pool_barrier(prefill->pool);
+        project_keys(prefill, thread, last, prefill->n_tokens - (prefill->is_last ? 1 : 0));
+}
+
+void prefill_tokens(struct prefill *prefill, const uint32_t *tokens, uint32_t n_tokens, uint32_t position)
+{
+        const struct mulm_model *model = prefill->model;
+
+        for (uint32_t n; n_tokens > 0; tokens += n, n_tokens -= n, position += n) {
+                n = MIN(n_tokens, (uint32_t)BATCH);
+                prefill->tokens = tokens;
+                prefill->n_tokens = n;
+                prefill->position = position;
+                prefill->is_last = n == n_tokens;
+                pool_run(prefill->pool, run, prefill);
+                if (prefill->is_last)
+                        decode_from_layer(prefill->decode, prefill->x + (size_t)(n - 1) * model->n_embedding,
+                                          model->n_layers - 1, position + n - 1);
+        }
+}
+
+/* ------------------------------------------------------------------------------------------------- memory */
+
+static float *new_floats(size_t n_rows, size_t n_columns)
+{
+        return malloc(n_rows * n_columns * sizeof(float)); /* model.c bounds both */
+}
+
+static int allocate_thread(struct prefill *prefill, struct prefill_thread *own)
+{
+        own->panel = new_floats(PANEL_ROWS, prefill->n_widest);
+        own->rows = new_floats(BATCH, PANEL_ROWS);
+        own->scores = new_floats(1, prefill->kv->n_context);
+        return own->panel && own->rows && own->scores ? 0 : -1;
+}
+
+static int allocate(struct prefill *prefill)
+{
+        const struct mulm_model *model = prefill->model;
+        size_t n_blocks = prefill->n_widest / QUANT_BLOCK;
+
+        prefill->x = new_floats(BATCH, model->n_embedding);
+        prefill->normed = new_floats(BATCH, model->n_embedding);
+        prefill->query = new_floats(BATCH, prefill->n_query);
+        prefill->attention = new_floats(BATCH, prefill->n_query);
+        prefill->gate = new_floats(BATCH, model->n_feed_forward);
+        prefill->up = new_floats(BATCH, model->n_feed_forward);
+        prefill->rotations = new_floats(BATCH, model->n_rope);
+        prefill->blocks = aligned_alloc(sizeof(*prefill->blocks), BATCH * n_blocks * sizeof(*prefill->blocks));
+        if (!prefill->x || !prefill->normed || !prefill->query || !prefill->attention || !prefill->gate ||
+            !prefill->up || !prefill->rotations || !prefill->blocks)
+                return -1;
+
+        for (size_t t = 0; t < BATCH; t++)
+                prefill->vectors[t].blocks = prefill->blocks + t * n_blocks;
+        for (uint32_t i = 0; i < pool_n_threads(prefill->pool); i++)
+                if (allocate_thread(prefill, &prefill->threads[i]) < 0)
+                        return -1;
+        return 0;
+}
+
+int prefill_new(struct prefill **ret_prefill, const struct mulm_model *model, struct pool *pool, const struct kv *kv,
+                struct decode *decode, struct mulm_error *error)
+{
+        uint32_t n_threads = pool_n_threads(pool);
+        struct prefill *prefill = calloc(1, sizeof(*prefill) + n_threads * sizeof(prefill->threads[0]));
+        size_t n_widest;
+
+        if (!prefill)
+                return error_no_memory(error);
+        prefill->model = model;
+        prefill->pool = pool;
+        prefill->kv = kv;
+        prefill->decode = decode;
+        prefill->n_query = (size_t)model->n_heads * model->head_size;
+        n_widest = MAX(MAX((size_t)model->n_embedding, (size_t)model->n_feed_forward), prefill->n_query);
+        prefill->n_widest = (n_widest + QUANT_BLOCK - 1) / QUANT_BLOCK * QUANT_BLOCK;
+        if (allocate(prefill) < 0) {
+                prefill_free(prefill);
+                return error_no_memory(error);
+        }
+        openblas_set_num_threads(1);
+        *ret_prefill = prefill;
+        return 0;
+}
+
+struct prefill *prefill_free(struct prefill *prefill)
+{
+        if (!prefill)
+                return NULL;
+        for (uint32_t i = 0; i < pool_n_threads(prefill->pool); i++) {
+                free(prefill->threads[i].scores);
+                free(prefill->threads[i].rows);
+                free(prefill->threads[i].panel);
+        }
+        free(prefill->blocks);
+        free(prefill->rotations);
+        free(prefill->up);
+        free(prefill->gate);
+        free(prefill->attention);
+        free(prefill->query);
+        free(prefill->normed);
+        free(prefill->x);
+        free(prefill);
+        return NULL;
+}

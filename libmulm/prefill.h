@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * Many tokens through the layers at once, so that weights are read once for all of them. Few tokens go through the
+ * quantised batch kernels; many through OpenBLAS over weights dequantised a panel at a time, so that no more of the
+ * model exists as floats than fits in the cache. Activations are rounded as decode rounds them, so both ways and
+ * decode give the same numbers up to the order of summation. Allocates nothing after prefill_new().
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "libmulm/decode.h"
+
+struct prefill;
+
+/* All must outlive it. -ENOMEM. Sets OpenBLAS, of which a process has one, to a single thread: the pool shares out
+ * the work. */
+int prefill_new(struct prefill **ret_prefill, const struct mulm_model *model, struct pool *pool, const struct kv *kv,
+                struct decode *decode, struct mulm_error *error);
+struct prefill *prefill_free(struct prefill *prefill);
+
+/* n_tokens >= 1 tokens at `position` and on, attending to all before them; leaves the last one's logits in `decode`.
+ */
+void prefill_tokens(struct prefill *prefill, const uint32_t *tokens, uint32_t n_tokens, uint32_t position);
