@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * What a session consists of, for session.c, generate.c and opener.c. One thread at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libmulm/base/buf.h"
+#include "libmulm/decode.h"
+#include "libmulm/detok.h"
+#include "libmulm/kv.h"
+#include "libmulm/model.h"
+#include "libmulm/pool.h"
+#include "libmulm/prefill.h"
+#include "libmulm/sampler.h"
+
+/* generate.c: one token after the other. */
+struct generator {
+        bool is_active;
+        int outcome;      /* MULM_GENERATE_END or _FULL once that has come, else 0 */
+        uint32_t pending; /* taken, but not yet in the KV cache; VOCAB_NO_TOKEN where there is none */
+        struct sampler sampler;
+        struct detok detok;
+        struct buf text; /* of the last piece */
+};
+
+/* opener.c: the word being put together, and the one handed out last. */
+struct opener {
+        bool is_active;
+        struct mulm_opener_options options;
+        int outcome;     /* that ended it; 0 before */
+        uint32_t n_said; /* words */
+        bool has_ended;  /* the reply has: what is left is the word at hand */
+
+        struct buf word;
+        float probability;
+        size_t n_before; /* tokens before the word */
+
+        struct buf said;
+};
+
+struct mulm_session {
+        mulm_model *model;
+        struct pool *pool;
+        struct kv kv;
+        struct decode *decode;
+        struct prefill *prefill;
+
+        uint32_t *tokens; /* [n_context]: what the KV cache holds, n_tokens of them */
+        size_t n_tokens, n_reused;
+        bool has_logits; /* of the last of them */
+        bool is_fresh;   /* the assistant has said nothing yet */
+
+        struct token_list rendered;           /* of a chat */
+        struct sampler_candidate *candidates; /* [n_vocabulary] */
+        struct generator generator;
+        struct opener opener;
+};
+
+/* Evaluates one more token. -E2BIG. */
+int session_append(struct mulm_session *session, uint32_t token);
+
+/* Forgets all but the first n_tokens tokens. */
+void session_truncate(struct mulm_session *session, size_t n_tokens);
+
+/* Makes sure that there are logits. -EINVAL where no token is evaluated. */
+int session_ensure_logits(struct mulm_session *session, struct mulm_error *error);
+
+/* Probability of a token among all, at temperature 1. */
+float session_probability(const struct mulm_session *session, uint32_t token);
+
+/* generate.c, for opener.c: takes a token, whose text is then in generator.text. Outcomes of mulm_generate_next(). */
+int generator_begin(struct mulm_session *session, const struct mulm_sampling *sampling, struct mulm_error *error);
+int generator_next(struct mulm_session *session, uint32_t *ret_token, float *ret_probability);
