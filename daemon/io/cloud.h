@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
  * HTTP requests to cloud endpoints over libcurl's multi interface: HTTP/2 with TLS, verified always; the request is
- * opened with its upload paused and released when its body is known. A connection is kept for the next request.
+ * opened with its upload paused and released when its body is known (where HTTP/1.1 is known to be spoken, all of it
+ * goes out at the release). A connection is kept for the next request.
  * Knows bytes, statuses and errors, not dialects. Loop thread only; callbacks come after libcurl has returned, so
  * that any function here may be called from within them.
  */

@@ -124,6 +124,18 @@ static void test_garbage_in_place_of_http_is_a_protocol_failure(void **state)
         free(port);
 }
 
+/* As a server of HTTP/1.1 answers to the preface of HTTP/2; libcurl tells no more than that it ended. */
+static void test_prior_knowledge_that_is_wrong_is_a_broken_answer(void **state)
+{
+        struct fixture *fixture = *state;
+        char *port = serve(fixture, "[]", (const char *[]){ "--raw", "HTTP/1.1 400 Bad\\r\\n\\r\\n", NULL });
+
+        fixture->endpoint.http = SETTINGS_HTTP_2_PRIOR_KNOWLEDGE;
+        set_url(fixture, "http", "127.0.0.1", port);
+        check_failure(fixture, true, CLOUD_FAILURE_BROKEN, "the answer of 127.0.0.1 broke off: ");
+        free(port);
+}
+
 /* A body that breaks: what came before is delivered, then the failure. */
 static void check_broken(struct fixture *fixture, enum cloud_failure failure)
 {
@@ -209,6 +221,7 @@ int main(void)
                 TEST(test_server_that_is_silent_in_the_handshake_runs_into_the_limit),
                 TEST(test_plain_text_in_place_of_tls_is_a_tls_failure),
                 TEST(test_garbage_in_place_of_http_is_a_protocol_failure),
+                TEST(test_prior_knowledge_that_is_wrong_is_a_broken_answer),
                 TEST(test_reset_in_mid_body_is_a_broken_answer),
                 TEST(test_end_of_the_connection_in_mid_body_is_a_broken_answer),
                 TEST(test_tcp_reset_in_mid_body_is_a_broken_answer),
