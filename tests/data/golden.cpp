@@ -187,7 +187,7 @@ int main(int argc, char **argv)
         for (const std::string &text : split(read_file(argv[4]), "\n%%\n")) {
                 plain.push_back(tokenize(vocab, text, false));
                 /* A special token's name is plain text to libmulm, but not to llama.cpp once it is rendered. */
-                if (text.find("<|") != std::string::npos)
+                if (text.find('<') != std::string::npos)
                         continue;
                 single.push_back(tokenize(vocab, render(templates.get(), { { "user", text } }), true));
                 several.push_back(tokenize(vocab,
