@@ -3,11 +3,11 @@
 /*
  * The picture of a request. See timeline.h.
  *
- *               0              1500          3000           ms
- *               +-------------+--------------+
- *      opener   =                               first word 12 ms, last 24 ms
- *      wait     ~~~~~~~~~                       body sent 25 ms, first byte 905 ms
- *      cloud             ============           first word 931 ms, last 2100 ms
+ *               0              1500           3000 ms
+ *               +--------------+--------------+
+ *      opener   =                                first word 12 ms, last 24 ms
+ *      wait     ~~~~~~~~~~                       body sent 25 ms, first byte 905 ms
+ *      cloud             =============           first word 931 ms, last 2100 ms
  *      first word after 12 ms; without the opener it would have been about 905 ms
  *      (the cloud's first text came 905 ms after the body was sent)
  */
@@ -19,7 +19,7 @@
 #include "libmulm/base/macro.h"
 
 #define LABEL_COLUMNS   9
-#define PICTURE_COLUMNS 30
+#define PICTURE_COLUMNS 31
 #define N_TICKS         3
 
 static double ms(uint64_t us)
@@ -27,12 +27,15 @@ static double ms(uint64_t us)
         return (double)us / 1000;
 }
 
-/* The column of a moment. */
+/* The column of a moment; one beyond the axis is at its end. */
 static size_t column(uint64_t us, uint64_t span_us)
 {
-        const double place = (double)us / (double)span_us * (PICTURE_COLUMNS - 1);
+        return us >= span_us ? PICTURE_COLUMNS - 1 : (size_t)((double)us / (double)span_us * (PICTURE_COLUMNS - 1));
+}
 
-        return MIN((size_t)place, (size_t)PICTURE_COLUMNS - 1);
+static size_t tick_column(unsigned tick)
+{
+        return (PICTURE_COLUMNS - 1) * tick / (N_TICKS - 1);
 }
 
 /* One row's picture: `mark` from `first` to `last`, both included; nothing where it did not happen. */
@@ -66,15 +69,17 @@ static int render_axis(uint64_t span_us, struct buf *text)
 
         r = buf_printf(text, "%-*s", LABEL_COLUMNS, "");
         for (unsigned i = 0; r >= 0 && i < N_TICKS; i++) {
+                const size_t width = i + 1 < N_TICKS ? tick_column(i + 1) - tick_column(i) : 0;
+
                 (void)snprintf(label, sizeof(label), "%g", ms(span_us) * i / (N_TICKS - 1));
-                r = buf_printf(text, "%-*s", (int)column(span_us / (N_TICKS - 1), span_us) + (i == 0), label);
+                r = buf_printf(text, "%-*s", (int)width, label);
         }
         if (r < 0)
                 return r;
         memset(line, '-', PICTURE_COLUMNS);
         line[PICTURE_COLUMNS] = '\0';
         for (unsigned i = 0; i < N_TICKS; i++)
-                line[column(span_us * i / (N_TICKS - 1), span_us)] = '+';
+                line[tick_column(i)] = '+';
         return buf_printf(text, " ms\n%-*s%s\n", LABEL_COLUMNS, "", line);
 }
 
