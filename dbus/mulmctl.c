@@ -52,7 +52,7 @@ int mulmctl_call_failed(const sd_bus_error *error, int r)
 {
         static const struct {
                 const char *prefix;
-                enum exit_code code;
+                int code;
         } codes[] = {
                 { "org.mulm.Assistant1.Error.", EXIT_CODE_REQUEST_FAILED },
                 { SD_BUS_ERROR_SERVICE_UNKNOWN, EXIT_CODE_NO_DAEMON },
