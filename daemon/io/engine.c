@@ -277,6 +277,14 @@ static int engine_start(struct engine *engine, uv_loop_t *loop)
         return r;
 }
 
+/* libmulm names the file only where it could not open it. */
+static void describe_failure(const char *path, const char *sentence, struct buf *error)
+{
+        if (strncmp(sentence, path, strlen(path)) != 0)
+                buf_printf(error, "%s: ", path);
+        buf_add_string(error, sentence);
+}
+
 int engine_new(struct engine **ret_engine, uv_loop_t *loop, const struct engine_options *options, engine_word_fn fn,
                void *userdata, struct buf *error)
 {
@@ -292,7 +300,7 @@ int engine_new(struct engine **ret_engine, uv_loop_t *loop, const struct engine_
         if (r >= 0)
                 r = engine_start(engine, loop);
         if (r < 0) {
-                buf_printf(error, "%s: %s", options->model_path, *cause.sentence ? cause.sentence : strerror(-r));
+                describe_failure(options->model_path, *cause.sentence ? cause.sentence : strerror(-r), error);
                 engine_free(engine);
                 return r;
         }

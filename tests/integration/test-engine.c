@@ -360,7 +360,8 @@ static void check_refused(struct fixture *fixture, const char *path, int error)
         assert_int_equal(engine_new(&fixture->engine, &fixture->loop, &options, on_word, fixture, &fixture->error),
                          error);
         assert_null(fixture->engine);
-        assert_non_null(strstr(buf_string(&fixture->error), path));
+        assert_ptr_equal(strstr(buf_string(&fixture->error), path), fixture->error.data);
+        assert_null(strstr(fixture->error.data + strlen(path), path));
 }
 
 static void test_missing_model_is_an_error_that_names_the_file(void **state)
