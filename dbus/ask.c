@@ -119,6 +119,14 @@ static int finish(struct ask *ask, int code)
         return ask->mulmctl->json != JSON_MODE_OFF ? finish_json(ask, code) : finish_text(ask, code);
 }
 
+/* The end without Finished; what was said stays. */
+static int give_up(struct ask *ask, const char *name, const char *message, int code)
+{
+        ask->reply.error_name = strdup(name);
+        ask->reply.error_message = strdup(message);
+        return finish(ask, code);
+}
+
 static int on_finished(struct ask *ask, sd_bus_message *message)
 {
         const char *outcome;
@@ -154,7 +162,7 @@ static int on_signal(sd_bus_message *message, void *userdata, _unused_ sd_bus_er
         return 0;
 }
 
-/* mulmd left the bus, or the bus left us. */
+/* mulmd left the bus. */
 static int on_owner_changed(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *error)
 {
         const char *name, *old_owner, *new_owner;
@@ -163,8 +171,7 @@ static int on_owner_changed(sd_bus_message *message, void *userdata, _unused_ sd
         if (sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner) < 0 || !ask->owner ||
             strcmp(old_owner, ask->owner) != 0)
                 return 0;
-        fputs("mulmctl: mulmd has left the bus\n", stderr);
-        return stop(ask, EXIT_CODE_NO_DAEMON);
+        return give_up(ask, "Disconnected", "mulmd has left the bus.", EXIT_CODE_NO_DAEMON);
 }
 
 /* --------------------------------------------------------------------------------------------------- Ask */
@@ -259,12 +266,7 @@ static int on_interrupt(_unused_ sd_event_source *source, _unused_ const struct 
 
 static int on_timeout(_unused_ sd_event_source *source, _unused_ uint64_t us, void *userdata)
 {
-        struct ask *ask = userdata;
-
-        if (ask->mulmctl->json == JSON_MODE_OFF && ask->reply.text.n > 0)
-                (void)terminal_end(&ask->terminal);
-        fputs("mulmctl: The reply is not there in time.\n", stderr);
-        return stop(ask, EXIT_CODE_TIMEOUT);
+        return give_up(userdata, "Timeout", "The reply is not there in time.", EXIT_CODE_TIMEOUT);
 }
 
 static int start(struct ask *ask, const char *prompt)

@@ -118,18 +118,25 @@ static void test_failed_request_is_told_and_has_its_code(void **state)
         expect(start(fixture->address, "ask", FAKE_REQUESTS_REFUSE, NULL), 4, "", ERROR("Busy"));
 }
 
+static void assert_json_error(struct process *process, int code, const char *name)
+{
+        cJSON *object;
+
+        assert_int_equal(process_wait(process), code);
+        object = cJSON_Parse(process_output(process, PROCESS_STREAM_OUTPUT));
+        assert_non_null(object);
+        assert_string_equal(string(object, "outcome"), "failed");
+        assert_string_equal(string(cJSON_GetObjectItem(object, "error"), "name"), name);
+        cJSON_Delete(object);
+        process_free(process);
+}
+
 static void test_refused_request_is_json_too(void **state)
 {
         const struct bus_fixture *fixture = *state;
-        struct process *process = start(fixture->address, "-j", "ask", FAKE_REQUESTS_REFUSE, NULL);
-        cJSON *object;
 
-        assert_int_equal(process_wait(process), 4);
-        object = cJSON_Parse(process_output(process, PROCESS_STREAM_OUTPUT));
-        assert_string_equal(string(object, "outcome"), "failed");
-        assert_string_equal(string(cJSON_GetObjectItem(object, "error"), "name"), ERROR("Busy"));
-        cJSON_Delete(object);
-        process_free(process);
+        assert_json_error(start(fixture->address, "-j", "ask", FAKE_REQUESTS_REFUSE, NULL), 4, ERROR("Busy"));
+        assert_json_error(start(fixture->address, "-j", "ask", FAKE_REQUESTS_FAIL, NULL), 4, "Unauthorized");
 }
 
 static void test_interrupt_cancels_the_request(void **state)
@@ -149,6 +156,8 @@ static void test_timeout_ends_a_long_reply(void **state)
 
         expect(start(fixture->address, "--timeout=0.2", "ask", FAKE_REQUESTS_HOLD, NULL), 3, "Well,\n",
                "not there in time");
+        assert_json_error(start(fixture->address, "--timeout=0.2", "-j", "ask", FAKE_REQUESTS_HOLD, NULL), 3,
+                          "Timeout");
 }
 
 static void test_daemon_that_is_not_there_has_its_code(void **state)
@@ -159,7 +168,7 @@ static void test_daemon_that_is_not_there_has_its_code(void **state)
         expect(start("unix:path=/nonexistent", "status", NULL), 8, "", "no message bus");
         free(process_expect(process, PROCESS_STREAM_OUTPUT, "Well,"));
         process_signal(fixture->mulmd, SIGTERM);
-        expect(process, 8, "Well,", "has left the bus");
+        expect(process, 8, "Well,\n", "has left the bus");
         expect(start(fixture->address, NULL), 8, "", "ServiceUnknown");
 }
 
