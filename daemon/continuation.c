@@ -384,5 +384,6 @@ void continuation_close(struct request *request)
         if (!continuation->attempt)
                 return;
         continuation->times = *cloud_attempt_times(continuation->attempt);
-        continuation->attempt = cloud_attempt_close(continuation->attempt);
+        continuation->attempt = continuation->is_ended ? cloud_attempt_leave(continuation->attempt)
+                                                       : cloud_attempt_close(continuation->attempt);
 }

@@ -99,5 +99,5 @@ bool continuation_release(struct request *request);
 /* The race gave the cloud up at its deadline: notes and logs it. */
 void continuation_note_timeout(struct request *request);
 
-/* Resets the stream where one is open. */
+/* Resets the stream where one is open; after its end marker it is left to end by itself. */
 void continuation_close(struct request *request);

@@ -51,6 +51,8 @@ static size_t on_write(char *bytes, size_t size, size_t n_items, void *userdata)
         struct cloud_attempt *attempt = userdata;
         size_t n = size * n_items;
 
+        if (attempt->left)
+                return n;
         if (n > CLOUD_ATTEMPT_RECEIVED_MAX - attempt->received.n) {
                 attempt->too_much = true;
                 return CURL_WRITEFUNC_ERROR;

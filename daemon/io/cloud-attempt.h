@@ -31,6 +31,7 @@ struct cloud_attempt {
         bool held;       /* HTTP/1.1: libcurl gets the transfer at its release */
         bool added;      /* libcurl has the transfer */
         bool released;
+        bool left; /* nobody listens any more; it goes when it has ended */
 
         unsigned line_status;         /* of the status line last read; 1xx come before the one that counts */
         unsigned status;              /* 0 before the headers are whole */

@@ -18,6 +18,10 @@
 #include "daemon/io/curlloop.h"
 #include "daemon/io/timers.h"
 
+/* A server that has said its last word ends the stream at once. One that does not is not waited for for ever, and
+ * what it costs is bounded by number rather than by time: the oldest gives way. */
+#define LEFT_MAX 4
+
 struct cloud {
         struct curlloop *curlloop;
         struct cloud_attempt *attempts; /* the newest first */
@@ -69,6 +73,8 @@ static struct cloud_attempt *cloud_find_due(struct cloud *cloud)
         struct cloud_attempt *attempt;
 
         for (attempt = cloud->attempts; attempt; attempt = attempt->next) {
+                if (attempt->left)
+                        continue;
                 if (attempt->headers_due || attempt->received.n || (attempt->ended && !attempt->ended_told))
                         return attempt;
         }
@@ -132,6 +138,46 @@ static void attempt_deliver(struct cloud_attempt *attempt)
         attempt->fn(attempt->userdata, &event);
 }
 
+/* libcurl (7.88 to 8.x) puts the RST_STREAM of a removed transfer into a buffer that nothing empties before the
+ * connection's next use, while a server that has the whole question goes on answering, at somebody's cost. So the
+ * connection is closed too, which libcurl does not do where another transfer uses it and sends the reset along.
+ * Before its body is sent, a stream costs nobody anything, and the connection stays. */
+static void attempt_remove(struct cloud_attempt *attempt)
+{
+        if (attempt->released && !attempt->ended)
+                curl_easy_setopt(attempt->easy, CURLOPT_FORBID_REUSE, 1L);
+        curl_multi_remove_handle(curlloop_multi(attempt->cloud->curlloop), attempt->easy);
+        curlloop_kick(attempt->cloud->curlloop); /* transfers that waited for this one's connection go on */
+}
+
+static void attempt_destroy(struct cloud_attempt *attempt)
+{
+        struct cloud *cloud = attempt->cloud;
+
+        if (attempt->added)
+                attempt_remove(attempt);
+        if (attempt->previous)
+                attempt->previous->next = attempt->next;
+        else
+                cloud->attempts = attempt->next;
+        if (attempt->next)
+                attempt->next->previous = attempt->previous;
+        cloud_attempt_free(attempt);
+}
+
+/* Those that were left: the ones that have ended go, and the oldest beyond `n_max`. */
+static void cloud_clear_left(struct cloud *cloud, unsigned n_max)
+{
+        struct cloud_attempt *next;
+        unsigned n = 0;
+
+        for (struct cloud_attempt *attempt = cloud->attempts; attempt; attempt = next) {
+                next = attempt->next;
+                if (attempt->left && (attempt->ended || ++n > n_max))
+                        attempt_destroy(attempt);
+        }
+}
+
 static void cloud_turn(void *userdata)
 {
         struct cloud *cloud = userdata;
@@ -142,6 +188,7 @@ static void cloud_turn(void *userdata)
         while ((attempt = cloud_find_due(cloud)))
                 attempt_deliver(attempt);
         cloud->delivering = false;
+        cloud_clear_left(cloud, LEFT_MAX);
         if (cloud->closed)
                 cloud_free(cloud);
 }
@@ -169,6 +216,7 @@ int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop)
 
 void cloud_close(struct cloud *cloud)
 {
+        cloud_clear_left(cloud, 0);
         assert(!cloud->attempts);
         curlloop_close(cloud->curlloop);
         curl_global_cleanup();
@@ -240,32 +288,18 @@ const struct cloud_times *cloud_attempt_times(const struct cloud_attempt *attemp
         return &attempt->times;
 }
 
-/* libcurl (7.88 to 8.x) puts the RST_STREAM of a removed transfer into a buffer that nothing empties before the
- * connection's next use, while a server that has the whole question goes on answering, at somebody's cost. So the
- * connection is closed too, which libcurl does not do where another transfer uses it and sends the reset along.
- * Before its body is sent, a stream costs nobody anything, and the connection stays. */
-static void attempt_remove(struct cloud_attempt *attempt)
-{
-        if (attempt->released && !attempt->ended)
-                curl_easy_setopt(attempt->easy, CURLOPT_FORBID_REUSE, 1L);
-        curl_multi_remove_handle(curlloop_multi(attempt->cloud->curlloop), attempt->easy);
-        curlloop_kick(attempt->cloud->curlloop); /* transfers that waited for this one's connection go on */
-}
-
 struct cloud_attempt *cloud_attempt_close(struct cloud_attempt *attempt)
 {
-        struct cloud *cloud;
+        if (attempt)
+                attempt_destroy(attempt);
+        return NULL;
+}
 
+struct cloud_attempt *cloud_attempt_leave(struct cloud_attempt *attempt)
+{
         if (!attempt)
                 return NULL;
-        cloud = attempt->cloud;
-        if (attempt->added)
-                attempt_remove(attempt);
-        if (attempt->previous)
-                attempt->previous->next = attempt->next;
-        else
-                cloud->attempts = attempt->next;
-        if (attempt->next)
-                attempt->next->previous = attempt->previous;
-        return cloud_attempt_free(attempt);
+        attempt->left = true;
+        cloud_clear_left(attempt->cloud, LEFT_MAX);
+        return NULL;
 }

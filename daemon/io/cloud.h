@@ -76,3 +76,8 @@ const struct cloud_times *cloud_attempt_times(const struct cloud_attempt *attemp
  * request), or where the whole body is on its way and nothing else uses the connection, by closing that. Accepts
  * NULL, returns NULL. */
 struct cloud_attempt *cloud_attempt_close(struct cloud_attempt *attempt);
+
+/* For a reply that is whole although its stream is not over: lets the stream end by itself, so that the connection is
+ * kept; what still comes is dropped, and no callback follows. The attempt is gone for its owner. Accepts NULL,
+ * returns NULL. */
+struct cloud_attempt *cloud_attempt_leave(struct cloud_attempt *attempt);

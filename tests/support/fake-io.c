@@ -103,6 +103,11 @@ struct cloud_attempt *cloud_attempt_close(struct cloud_attempt *attempt)
         return NULL;
 }
 
+struct cloud_attempt *cloud_attempt_leave(struct cloud_attempt *attempt)
+{
+        return cloud_attempt_close(attempt);
+}
+
 struct cloud_attempt *fake_attempt(void)
 {
         assert_true(fake_io.cloud.n_attempts > 0);
