@@ -144,6 +144,7 @@ static int append_timings(sd_bus_message *message, const struct request_timings 
         if ((r = append_time(message, "first_word_us", timings->first_word_us)) < 0 ||
             (r = append_time(message, "last_opener_word_us", timings->last_opener_word_us)) < 0 ||
             (r = append_time(message, "released_us", timings->released_us)) < 0 ||
+            (r = append_time(message, "body_sent_us", timings->body_sent_us)) < 0 ||
             (r = append_time(message, "cloud_first_byte_us", timings->cloud_first_byte_us)) < 0 ||
             (r = append_time(message, "cloud_first_text_us", timings->cloud_first_text_us)) < 0 ||
             (r = append_time(message, "end_us", timings->end_us)) < 0 ||
@@ -153,6 +154,7 @@ static int append_timings(sd_bus_message *message, const struct request_timings 
             (r = append_string(message, "endpoint", timings->endpoint)) < 0 ||
             (r = append_string(message, "form", timings->form)) < 0 ||
             (r = append_count(message, "http_status", timings->http_status)) < 0 ||
+            (r = sd_bus_message_append(message, "{sv}", "reused_connection", "b", timings->reused_connection)) < 0 ||
             (r = append_string(message, "error", timings->error)) < 0 ||
             (r = append_string(message, "message", timings->message)) < 0)
                 return r;
