@@ -129,6 +129,11 @@ static int append_count(sd_bus_message *message, const char *key, unsigned value
         return value == 0 ? 0 : sd_bus_message_append(message, "{sv}", key, "u", (uint32_t)value);
 }
 
+static int append_flag(sd_bus_message *message, const char *key, bool value)
+{
+        return value ? sd_bus_message_append(message, "{sv}", key, "b", 1) : 0;
+}
+
 static int append_string(sd_bus_message *message, const char *key, const char *value)
 {
         return !value || !*value ? 0 : sd_bus_message_append(message, "{sv}", key, "s", value);
@@ -154,7 +159,7 @@ static int append_timings(sd_bus_message *message, const struct request_timings 
             (r = append_string(message, "endpoint", timings->endpoint)) < 0 ||
             (r = append_string(message, "form", timings->form)) < 0 ||
             (r = append_count(message, "http_status", timings->http_status)) < 0 ||
-            (r = sd_bus_message_append(message, "{sv}", "reused_connection", "b", timings->reused_connection)) < 0 ||
+            (r = append_flag(message, "reused_connection", timings->reused_connection)) < 0 ||
             (r = append_string(message, "error", timings->error)) < 0 ||
             (r = append_string(message, "message", timings->message)) < 0)
                 return r;

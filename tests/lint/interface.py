@@ -92,7 +92,7 @@ def check_manual():
     names |= set(re.findall(r'ERRORS_PREFIX "(\w+)"', "\n".join(lines("daemon/bus/errors.c"))))
     names |= set(re.findall(r'^\s*\{ "(\w+)", "[su]", set_', "\n".join(lines("daemon/bus/options.c")), re.M))
     names |= set(
-        re.findall(r'append_(?:time|count|string)\(message, "(\w+)"', "\n".join(lines("daemon/bus/reqobject.c")))
+        re.findall(r'append_(?:time|count|flag|string)\(message, "(\w+)"', "\n".join(lines("daemon/bus/reqobject.c")))
     )
     return [f"{MANUAL}: nothing of {name}" for name in sorted(names) if not re.search(rf"[*]{name}\b", manual)]
 
