@@ -352,7 +352,7 @@ int request_new(struct request **ret_request, struct requests *requests, const c
         request->log_name = strdup(log_name);
         r = prompt_add(&request->prompt, PROMPT_ROLE_USER, prompt, strlen(prompt));
         if (r == 0)
-                r = prompt_add_system(&request->prompt);
+                r = prompt_add_system(&request->prompt, PROMPT_CORRECTION_MEND);
         if (r < 0 || !request->log_name) {
                 request_free(request);
                 return -ENOMEM;

@@ -28,19 +28,32 @@ struct prompt {
         char *system;       /* system text for the cloud, owned; NULL for none */
         char *continuation; /* template of the instruction form, owned: {question} and {said} are replaced; NULL for
                                the built-in one */
+        char *anchor;       /* of the anchor form: {anchor}, the last words of what was said, is replaced too */
 };
 
 #define PROMPT_NULL ((struct prompt){ 0 })
 
+/* How the cloud is to recover from an opener that leads the wrong way; the marks are those of verdict.h. */
+enum prompt_correction {
+        PROMPT_CORRECTION_MEND,    /* within its text, without a mark */
+        PROMPT_CORRECTION_PIVOT,   /* a mark, then a spoken turn */
+        PROMPT_CORRECTION_REPLACE, /* that, or where it must be taken back, another mark and the whole reply */
+};
+
 /* The built-in texts, without a newline at their end; config/prompts holds the same, to be edited. */
 extern const char prompt_builtin_system[];
+extern const char prompt_builtin_mend[];
+extern const char prompt_builtin_pivot[];
+extern const char prompt_builtin_replace[];
 extern const char prompt_builtin_continuation[];
+extern const char prompt_builtin_anchor[];
+extern const char prompt_builtin_refused[]; /* what is said after a spoken beginning that the cloud declines */
 
 void prompt_done(struct prompt *prompt);
 
 /* Each copies its text. 0 or -ENOMEM, and then nothing has changed. */
 int prompt_add(struct prompt *prompt, enum prompt_role role, const char *text, size_t n);
-int prompt_add_system(struct prompt *prompt); /* the built-in text for the cloud, as prompt->system */
+int prompt_add_system(struct prompt *prompt, enum prompt_correction correction); /* the built-in one for the cloud */
 int prompt_set_said(struct prompt *prompt, const char *text, size_t n);
 
 /* Bytes of prompt->said without the blanks at its end, which servers refuse or cut off. 0: nothing was said. */
@@ -52,3 +65,6 @@ size_t prompt_last_user(const struct prompt *prompt);
 /* The last user message with what was said, as one user turn: appends it to `text`. Without anything said, the
  * message itself. 0 or -ENOMEM. */
 int prompt_instruction(const struct prompt *prompt, struct buf *text);
+
+/* The same for the anchor form. */
+int prompt_anchor(const struct prompt *prompt, struct buf *text);

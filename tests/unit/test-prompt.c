@@ -162,15 +162,92 @@ static void check_file(const char *name, const char *wanted)
         assert_int_equal(content[n - 1], '\n');
 }
 
-static void test_builtin_texts_equal_the_files(void **state)
+static void check_anchor(const char *said, const char *wanted)
 {
         _cleanup_(prompt_done) struct prompt prompt = PROMPT_NULL;
+        _cleanup_(buf_done) struct buf text = BUF_NULL;
+
+        add(&prompt, PROMPT_ROLE_USER, "Q");
+        say(&prompt, said);
+        prompt.anchor = strdup("{question}|{said}|{anchor}");
+        assert_non_null(prompt.anchor);
+        assert_int_equal(prompt_anchor(&prompt, &text), 0);
+        assert_string_equal(buf_string(&text), wanted);
+}
+
+static void test_anchor_is_the_last_words_of_what_was_said(void **state)
+{
+        (void)state;
+        check_anchor("The capital of Australia is ", "Q|The capital of Australia is|capital of Australia is");
+        check_anchor("It is", "Q|It is|It is");
+        check_anchor("", "Q");
+        check_anchor("a  b\n c d e", "Q|a  b\n c d e|b\n c d e");
+}
+
+static void test_anchor_without_blanks_is_cut_at_a_whole_character(void **state)
+{
+        _cleanup_(buf_done) struct buf said = BUF_NULL, wanted = BUF_NULL;
 
         (void)state;
+        for (unsigned i = 0; i < 50; i++)
+                assert_int_equal(buf_add_string(&said, "\xe9\xa6\x96"), 0);
+        assert_int_equal(buf_printf(&wanted, "Q|%s|%.120s", said.data, said.data), 0);
+        check_anchor(said.data, wanted.data);
+}
+
+static void test_builtin_anchor_asks_for_the_last_words(void **state)
+{
+        _cleanup_(prompt_done) struct prompt prompt = PROMPT_NULL;
+        _cleanup_(buf_done) struct buf text = BUF_NULL;
+
+        (void)state;
+        add(&prompt, PROMPT_ROLE_USER, "What is the capital of Australia?");
+        say(&prompt, "The capital of Australia is");
+        assert_int_equal(prompt_anchor(&prompt, &text), 0);
+        assert_non_null(strstr(text.data, "\nThe capital of Australia is\n"));
+        assert_non_null(strstr(text.data, "\ncapital of Australia is\n"));
+        assert_null(strchr(text.data, '{'));
+}
+
+static void check_system(enum prompt_correction correction, const char *wanted)
+{
+        _cleanup_(prompt_done) struct prompt prompt = PROMPT_NULL;
+        _cleanup_(buf_done) struct buf text = BUF_NULL;
+
+        assert_int_equal(prompt_add_system(&prompt, correction), 0);
+        assert_int_equal(buf_printf(&text, "%s\n%s", prompt_builtin_system, wanted), 0);
+        assert_string_equal(prompt.system, text.data);
+}
+
+static void test_system_text_says_how_to_correct(void **state)
+{
+        (void)state;
+        check_system(PROMPT_CORRECTION_MEND, prompt_builtin_mend);
+        check_system(PROMPT_CORRECTION_PIVOT, prompt_builtin_pivot);
+        check_system(PROMPT_CORRECTION_REPLACE, prompt_builtin_replace);
+}
+
+static void test_marks_are_named_where_they_are_asked_for_only(void **state)
+{
+        (void)state;
+        assert_null(strstr(prompt_builtin_system, "[["));
+        assert_null(strstr(prompt_builtin_mend, "[["));
+        assert_non_null(strstr(prompt_builtin_pivot, "[[pivot]]"));
+        assert_null(strstr(prompt_builtin_pivot, "[[replace]]"));
+        assert_non_null(strstr(prompt_builtin_replace, "[[pivot]]"));
+        assert_non_null(strstr(prompt_builtin_replace, "[[replace]]"));
+}
+
+static void test_builtin_texts_equal_the_files(void **state)
+{
+        (void)state;
         check_file("system.txt", prompt_builtin_system);
+        check_file("mend.txt", prompt_builtin_mend);
+        check_file("pivot.txt", prompt_builtin_pivot);
+        check_file("replace.txt", prompt_builtin_replace);
         check_file("continuation.txt", prompt_builtin_continuation);
-        assert_int_equal(prompt_add_system(&prompt), 0);
-        assert_string_equal(prompt.system, prompt_builtin_system);
+        check_file("anchor.txt", prompt_builtin_anchor);
+        check_file("refused.txt", prompt_builtin_refused);
 }
 
 int main(void)
@@ -185,6 +262,11 @@ int main(void)
                 cmocka_unit_test(test_without_anything_said_the_question_stands_alone),
                 cmocka_unit_test(test_instruction_without_a_question_is_possible),
                 cmocka_unit_test(test_builtin_instruction_quotes_both),
+                cmocka_unit_test(test_anchor_is_the_last_words_of_what_was_said),
+                cmocka_unit_test(test_anchor_without_blanks_is_cut_at_a_whole_character),
+                cmocka_unit_test(test_builtin_anchor_asks_for_the_last_words),
+                cmocka_unit_test(test_system_text_says_how_to_correct),
+                cmocka_unit_test(test_marks_are_named_where_they_are_asked_for_only),
                 cmocka_unit_test(test_builtin_texts_equal_the_files),
         };
 
