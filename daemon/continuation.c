@@ -3,12 +3,14 @@
 /*
  * The cloud's part of one request: opens the attempt, builds its body, and turns what comes back into text for merge
  * and events for the race. A body is an event stream, or one JSON document, whatever its content type says; anything
- * else is refused. An endpoint that refuses prefill is asked once more in instruction form, and remembered. Loop
- * thread only.
+ * else is refused. An endpoint that refuses the shape of a request is asked again in another, which is remembered
+ * once it brought text. Loop thread only.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/core/capability.h"
+#include "daemon/core/known.h"
 #include "daemon/log.h"
 #include "daemon/request-private.h"
 
@@ -63,6 +65,52 @@ static void fail(struct request *request)
         request_step(request, RACE_EVENT_CLOUD_FAILED);
 }
 
+/* ----------------------------------------------------------------------------------------------- reshaping */
+
+/* Where nothing was said, the form makes no difference. */
+static bool form_is_fixed(const struct request *request)
+{
+        return known_form_is_fixed(request->continuation.endpoint) || request->merge.shown.n == 0;
+}
+
+/* Asks the same question again, in the shape that is in the continuation now. */
+static void ask_anew(struct request *request)
+{
+        request->continuation.n_reshaped++;
+        continuation_close(request);
+        if (!continuation_open(request) || !continuation_release(request))
+                request_step(request, RACE_EVENT_CLOUD_FAILED);
+}
+
+static bool may_ask_anew(const struct request *request)
+{
+        return request->continuation.released && request->continuation.n_reshaped < CAPABILITY_RESHAPED_MAX;
+}
+
+/* A shape that was found by trial is kept for the next question. */
+static void remember_shape(struct request *request)
+{
+        struct continuation *continuation = &request->continuation;
+
+        if (continuation->n_reshaped > 0)
+                (void)learned_note(&request->owner->learned, continuation->endpoint, &continuation->shape);
+}
+
+/* The answer ended without text. */
+static void take_starved(struct request *request)
+{
+        struct continuation *continuation = &request->continuation;
+
+        if (may_ask_anew(request) &&
+            capability_starved(continuation->dialect, form_is_fixed(request), &continuation->shape)) {
+                ask_anew(request);
+                return;
+        }
+        request_note(request, "Starved", "The cloud reasoned and said nothing within MaxTokens=%u.",
+                     continuation->endpoint->max_tokens);
+        fail(request);
+}
+
 /* --------------------------------------------------------------------------------------------- reading text */
 
 /* Shows the text of the event that was just read. False when that ended the attempt. */
@@ -73,6 +121,7 @@ static bool take_text(struct request *request)
 
         if (text->n == 0)
                 return true;
+        remember_shape(request);
         request_step(request, RACE_EVENT_CLOUD_TEXT);
         if (!continuation->attempt)
                 return false;
@@ -109,9 +158,10 @@ static bool take_event(struct request *request)
         case DIALECT_EVENT_NONE: return true;
         case DIALECT_EVENT_TEXT: return take_text(request);
         case DIALECT_EVENT_ERROR:
-                request_note(request, "Status", "The server reports: %s", buf_string(&event->text));
+                request_note(request, status_name(event->status), "The server reports: %s", buf_string(&event->text));
                 fail(request);
                 return false;
+        case DIALECT_EVENT_STARVED: take_starved(request); return false;
         case DIALECT_EVENT_REFUSED:
                 if (!take_text(request))
                         return false;
@@ -138,7 +188,7 @@ static bool drain(struct request *request)
 
         while ((r = sse_next(&continuation->sse, &event)) > 0) {
                 /* Junk between events is common (gateways' keep-alives sent as data); it is skipped. */
-                if (continuation->dialect->read(&event, &continuation->event) < 0)
+                if (continuation->dialect->read(&continuation->stream, &event, &continuation->event) < 0)
                         continue;
                 if (!take_event(request))
                         return false;
@@ -199,34 +249,22 @@ static void take_bytes(struct request *request, const char *bytes, size_t n)
 
 /* ------------------------------------------------------------------------------------------- end of the body */
 
-/* A 400 may mean that the model takes no prefill: then the same question goes out once in the other form. */
-static bool reshape(struct request *request)
-{
-        struct continuation *continuation = &request->continuation;
-
-        if (continuation->status != 400 || continuation->form != DIALECT_FORM_PREFILL || continuation->reshaped ||
-            continuation->endpoint->prefill != SETTINGS_PREFILL_AUTO || request->merge.shown.n == 0)
-                return false;
-
-        request->owner->refuses_prefill[continuation->endpoint_index] = true;
-        continuation->reshaped = true;
-        continuation_close(request);
-        if (!continuation_open(request) || !continuation_release(request))
-                request_step(request, RACE_EVENT_CLOUD_FAILED);
-        return true;
-}
-
 static void take_error_status(struct request *request)
 {
         struct continuation *continuation = &request->continuation;
         _cleanup_(buf_done) struct buf message = BUF_NULL;
+        unsigned status;
 
-        if (reshape(request))
+        (void)dialect_error_message(buf_string(&continuation->whole), continuation->whole.n, &message);
+        if (may_ask_anew(request) &&
+            capability_refused(continuation->dialect, form_is_fixed(request), continuation->status,
+                               buf_string(&message), &continuation->shape)) {
+                ask_anew(request);
                 return;
-        if (dialect_error_message(buf_string(&continuation->whole), continuation->whole.n, &message) < 0)
-                (void)buf_add_string(&message, "no details");
-        request_note(request, status_name(continuation->status), "HTTP status %u: %s", continuation->status,
-                     buf_string(&message));
+        }
+        status = dialect_error_status(buf_string(&continuation->whole), continuation->whole.n, continuation->status);
+        request_note(request, status_name(status), "HTTP status %u: %s", continuation->status,
+                     message.n > 0 ? message.data : "no details");
         fail(request);
 }
 
@@ -240,12 +278,16 @@ static void take_whole(struct request *request)
                 .n_data = continuation->whole.n,
         };
 
-        if (continuation->dialect->read(&event, &continuation->event) < 0) {
+        if (continuation->dialect->read(&continuation->stream, &event, &continuation->event) < 0) {
                 request_note(request, "NotAStream", "The answer is no event stream.");
                 fail(request);
-        } else if (take_event(request) && continuation->is_ended) {
+                return;
+        }
+        if (!take_event(request))
+                return;
+        if (continuation->is_ended) {
                 end_well(request);
-        } else if (continuation->attempt) {
+        } else {
                 request_note(request, "Broken", "The answer is no whole reply.");
                 fail(request);
         }
@@ -287,6 +329,21 @@ static void on_cloud(void *userdata, const struct cloud_event *event)
 
 /* ---------------------------------------------------------------------------------------------------- life */
 
+/* What was learned, but where the configuration says how to tell what was said, that. */
+static void choose_shape(struct request *request)
+{
+        struct continuation *continuation = &request->continuation;
+        struct dialect_shape known;
+
+        known_shape(continuation->endpoint, &known);
+        if (!learned_find(&request->owner->learned, continuation->endpoint, &continuation->shape))
+                continuation->shape = known;
+        if (known_form_is_fixed(continuation->endpoint)) {
+                continuation->shape.form = known.form;
+                continuation->shape.prefill = known.prefill;
+        }
+}
+
 void continuation_init(struct request *request)
 {
         const struct settings *settings = request->owner->settings;
@@ -298,8 +355,8 @@ void continuation_init(struct request *request)
         continuation->endpoint = settings_find_endpoint(settings, settings->endpoint_names[0]);
         if (!continuation->endpoint)
                 return;
-        continuation->endpoint_index = (size_t)(continuation->endpoint - settings->endpoints);
         continuation->dialect = dialect_find(continuation->endpoint->dialect);
+        choose_shape(request);
 }
 
 void continuation_done(struct request *request)
@@ -315,33 +372,29 @@ void continuation_done(struct request *request)
 bool continuation_open(struct request *request)
 {
         struct continuation *continuation = &request->continuation;
+        const struct cloud_request how = {
+                .path = continuation->dialect->path,
+                .key_header = continuation->dialect->key_header,
+                .header = continuation->dialect->header,
+                .connect_sec = request->owner->settings->connect_sec,
+        };
         _cleanup_(buf_done) struct buf error = BUF_NULL;
         int r;
 
         continuation->status = 0;
+        continuation->stream = DIALECT_STREAM_NULL;
+        sse_done(&continuation->sse);
+        sse_init(&continuation->sse);
         continuation->sniffed = continuation->is_whole = continuation->is_ended = false;
         buf_clear(&continuation->whole);
-        r = cloud_open(request->owner->cloud, continuation->endpoint, continuation->dialect->path,
-                       request->owner->settings->connect_sec, on_cloud, request, &continuation->attempt, &error);
+        r = cloud_open(request->owner->cloud, continuation->endpoint, &how, on_cloud, request, &continuation->attempt,
+                       &error);
         if (r < 0) {
                 request_note(request, "Key", "%s", error.n > 0 ? error.data : strerror(-r));
                 log_failure(request);
                 return false;
         }
         return true;
-}
-
-static enum dialect_form choose_form(const struct request *request)
-{
-        const struct continuation *continuation = &request->continuation;
-
-        switch (continuation->endpoint->prefill) {
-        case SETTINGS_PREFILL_YES: return DIALECT_FORM_PREFILL;
-        case SETTINGS_PREFILL_NO: return DIALECT_FORM_INSTRUCTION;
-        case SETTINGS_PREFILL_AUTO: break;
-        }
-        return request->owner->refuses_prefill[continuation->endpoint_index] ? DIALECT_FORM_INSTRUCTION
-                                                                             : DIALECT_FORM_PREFILL;
 }
 
 bool continuation_release(struct request *request)
@@ -351,7 +404,7 @@ bool continuation_release(struct request *request)
         const struct dialect_request ask = {
                 .model = continuation->endpoint->model,
                 .prompt = &request->prompt,
-                .form = continuation->form = choose_form(request),
+                .shape = continuation->shape,
                 .max_tokens = continuation->endpoint->max_tokens,
                 .extra_body = continuation->endpoint->extra_body,
         };

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "daemon/core/dialect.h"
+#include "daemon/core/learned.h"
 #include "daemon/core/merge.h"
 #include "daemon/core/sse.h"
 #include "daemon/request.h"
@@ -14,14 +15,15 @@
 /* The cloud's part of one request: one attempt at a time. */
 struct continuation {
         const struct settings_endpoint *endpoint; /* NULL: no cloud for this request */
-        size_t endpoint_index;                    /* in settings->endpoints */
         const struct dialect *dialect;
-        enum dialect_form form;
+        struct dialect_shape shape;
         struct cloud_attempt *attempt; /* NULL while none is open */
         struct cloud_times times;      /* of the attempt, also after it was closed */
-        bool released, reshaped;
+        bool released;
+        unsigned n_reshaped; /* times that this question was asked again in another shape */
 
         struct sse sse;
+        struct dialect_stream stream;
         struct dialect_event event;
         struct buf whole; /* a body that is no event stream */
         bool is_whole;    /* the body goes to `whole` */
@@ -68,7 +70,7 @@ struct requests {
         struct request *first;
         unsigned n_live;
         uint64_t last_job;
-        bool *refuses_prefill;     /* [settings->n_endpoints], learned */
+        struct learned learned;    /* how endpoints want to be asked */
         const char *cloud_failing; /* the name of the last attempt's failure, NULL after a success */
         struct requests_statistics statistics;
 };

@@ -149,9 +149,7 @@ static void tell_finished(struct request *request, uint64_t now_us)
                 .n_input_tokens = continuation->n_input_tokens,
                 .n_output_tokens = continuation->n_output_tokens,
                 .endpoint = continuation->endpoint ? continuation->endpoint->name : "",
-                .form = !continuation->released                      ? ""
-                        : continuation->form == DIALECT_FORM_PREFILL ? "prefill"
-                                                                     : "instruction",
+                .form = continuation->released ? dialect_form_name(continuation->shape.form) : "",
                 .http_status = continuation->status,
                 .reused_connection = continuation->times.reused,
                 .error = request->error,

@@ -60,11 +60,11 @@ struct request_timings {
                 cloud_first_text_us, end_us;
         unsigned n_opener_words, n_input_tokens, n_output_tokens;
         const char *endpoint;   /* "" without a cloud */
-        const char *form;       /* "prefill", "instruction", "" */
+        const char *form;       /* "prefill", "instruction", "anchor", "" */
         unsigned http_status;   /* 0: no answer */
         bool reused_connection; /* the cloud's connection was there already */
         /* What ended the cloud's part or the request, "" for none: Offline, Tls, Broken, Protocol, Timeout,
-         * Unauthorized, RateLimited, Status, NotAStream, Refused, Cut, Key, Model, NoMemory. */
+         * Unauthorized, RateLimited, Status, NotAStream, Starved, Refused, Cut, Key, Model, NoMemory. */
         const char *error;
         const char *message; /* its sentence; "" for none */
 };

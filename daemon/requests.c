@@ -16,11 +16,7 @@ int requests_new(struct requests **ret_requests, const struct settings *settings
         requests = calloc(1, sizeof(*requests));
         if (!requests)
                 return -ENOMEM;
-        requests->refuses_prefill = calloc(MAX(settings->n_endpoints, (size_t)1), sizeof(bool));
-        if (!requests->refuses_prefill) {
-                free(requests);
-                return -ENOMEM;
-        }
+        learned_init(&requests->learned);
         requests->settings = settings;
         requests->engine = engine;
         requests->cloud = cloud;
@@ -46,7 +42,7 @@ struct requests *requests_free(struct requests *requests)
                 return NULL;
         while (requests->first)
                 unlink_and_free(requests, requests->first);
-        free(requests->refuses_prefill);
+        learned_done(&requests->learned);
         free(requests);
         return NULL;
 }

@@ -15,8 +15,10 @@
 
 #define DEFAULT_MODEL_PATH "/usr/share/mulm/models/mulm-28m.q8_0.gguf"
 
-static const char *const dialect_words[] = { "chat", NULL };
-static const char *const prefill_words[] = { "auto", "yes", "no", NULL };          /* enum settings_prefill */
+static const char *const dialect_words[] = { "chat", "responses", "anthropic", NULL };
+static const char *const prefill_words[] = {
+        "auto", "yes", "no", "prefix", "continue", "anchor", NULL, /* enum settings_prefill */
+};
 static const char *const http_words[] = { "2", "2-prior-knowledge", "1.1", NULL }; /* enum settings_http */
 
 static_assert(sizeof(enum settings_prefill) == sizeof(unsigned) && sizeof(enum settings_http) == sizeof(unsigned),

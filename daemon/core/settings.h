@@ -16,6 +16,9 @@ enum settings_prefill {
         SETTINGS_PREFILL_AUTO, /* try it, and remember when the endpoint refuses */
         SETTINGS_PREFILL_YES,
         SETTINGS_PREFILL_NO,
+        SETTINGS_PREFILL_PREFIX,   /* yes, and say so as Mistral and DeepSeek want it */
+        SETTINGS_PREFILL_CONTINUE, /* yes, and say so as vLLM and SGLang want it */
+        SETTINGS_PREFILL_ANCHOR,   /* no, and ask for the last words again */
 };
 
 enum settings_http {

@@ -125,7 +125,8 @@ static void forget_secret(struct buf *secret)
         buf_done(secret);
 }
 
-static int attempt_add_key(struct cloud_attempt *attempt, const struct settings_endpoint *endpoint, struct buf *error)
+static int attempt_add_key(struct cloud_attempt *attempt, const struct settings_endpoint *endpoint,
+                           const char *key_header, struct buf *error)
 {
         _cleanup_(forget_secret) struct buf key = BUF_NULL, line = BUF_NULL;
         int r = files_read_key(endpoint, &key, error);
@@ -139,12 +140,12 @@ static int attempt_add_key(struct cloud_attempt *attempt, const struct settings_
                                endpoint->name);
                 return r < 0 ? r : -EINVAL;
         }
-        r = buf_printf(&line, "Authorization: Bearer %s", key.data);
+        r = buf_printf(&line, "%s%s", key_header, key.data);
         return r < 0 ? r : attempt_add_header(attempt, line.data);
 }
 
 static int attempt_set_headers(struct cloud_attempt *attempt, const struct settings_endpoint *endpoint,
-                               struct buf *error)
+                               const struct cloud_request *request, struct buf *error)
 {
         static const char *const lines[] = {
                 "Content-Type: application/json", "Accept: text/event-stream",
@@ -157,7 +158,8 @@ static int attempt_set_headers(struct cloud_attempt *attempt, const struct setti
                 if (r < 0)
                         return r;
         }
-        return attempt_add_key(attempt, endpoint, error);
+        r = request->header ? attempt_add_header(attempt, request->header) : 0;
+        return r < 0 ? r : attempt_add_key(attempt, endpoint, request->key_header, error);
 }
 
 /* Also keeps the host's name, which messages use. */
@@ -257,8 +259,8 @@ int cloud_attempt_set_body(struct cloud_attempt *attempt)
 
 #undef SET
 
-static int attempt_prepare(struct cloud_attempt *attempt, const struct settings_endpoint *endpoint, const char *path,
-                           double connect_sec, struct buf *error)
+static int attempt_prepare(struct cloud_attempt *attempt, const struct settings_endpoint *endpoint,
+                           const struct cloud_request *request, struct buf *error)
 {
         int r;
 
@@ -267,25 +269,25 @@ static int attempt_prepare(struct cloud_attempt *attempt, const struct settings_
                 return -ENOMEM;
         attempt->held = endpoint->http == SETTINGS_HTTP_1_1 ||
                         (endpoint->http == SETTINGS_HTTP_2 && strncmp(endpoint->url, "http:", 5) == 0);
-        r = attempt_set_url(attempt, endpoint, path, error);
+        r = attempt_set_url(attempt, endpoint, request->path, error);
         if (r < 0)
                 return r;
-        r = attempt_set_headers(attempt, endpoint, error);
+        r = attempt_set_headers(attempt, endpoint, request, error);
         if (r < 0)
                 return r;
-        r = attempt_set_options(attempt, endpoint, connect_sec);
+        r = attempt_set_options(attempt, endpoint, request->connect_sec);
         return r < 0 ? r : attempt_set_callbacks(attempt);
 }
 
-int cloud_attempt_new(struct cloud_attempt **ret_attempt, const struct settings_endpoint *endpoint, const char *path,
-                      double connect_sec, struct buf *error)
+int cloud_attempt_new(struct cloud_attempt **ret_attempt, const struct settings_endpoint *endpoint,
+                      const struct cloud_request *request, struct buf *error)
 {
         struct cloud_attempt *attempt = calloc(1, sizeof(*attempt));
         int r;
 
         if (!attempt)
                 return -ENOMEM;
-        r = attempt_prepare(attempt, endpoint, path, connect_sec, error);
+        r = attempt_prepare(attempt, endpoint, request, error);
         if (r < 0) {
                 cloud_attempt_free(attempt);
                 return r;

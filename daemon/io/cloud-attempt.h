@@ -46,8 +46,8 @@ struct cloud_attempt {
 };
 
 /* 0, -ENOMEM, -EINVAL (a URL or a key that cannot be), or what reading the key gave. Not yet with libcurl's multi. */
-int cloud_attempt_new(struct cloud_attempt **ret_attempt, const struct settings_endpoint *endpoint, const char *path,
-                      double connect_sec, struct buf *error);
+int cloud_attempt_new(struct cloud_attempt **ret_attempt, const struct settings_endpoint *endpoint,
+                      const struct cloud_request *request, struct buf *error);
 struct cloud_attempt *cloud_attempt_free(struct cloud_attempt *attempt);
 
 /* Before a held attempt goes to libcurl: the body is whole, so that its length can be told. */

@@ -240,11 +240,11 @@ static void attempt_add(struct cloud_attempt *attempt)
         curlloop_kick(cloud->curlloop);
 }
 
-int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const char *path, double connect_sec,
+int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const struct cloud_request *request,
                cloud_bytes_fn fn, void *userdata, struct cloud_attempt **ret_attempt, struct buf *error)
 {
         struct cloud_attempt *attempt;
-        int r = cloud_attempt_new(&attempt, endpoint, path, connect_sec, error);
+        int r = cloud_attempt_new(&attempt, endpoint, request, error);
 
         if (r < 0)
                 return r;

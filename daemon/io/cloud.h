@@ -47,6 +47,14 @@ struct cloud_event {
         const char *message;        /* FAILED: a sentence without secrets */
 };
 
+/* What the endpoint's dialect makes of its URL and headers. */
+struct cloud_request {
+        const char *path;       /* appended to endpoint->url: "/chat/completions" */
+        const char *key_header; /* what stands before the key in its line: "Authorization: Bearer " */
+        const char *header;     /* one more header line, or NULL */
+        double connect_sec;
+};
+
 typedef void (*cloud_bytes_fn)(void *userdata, const struct cloud_event *event);
 
 /* When things happened, on timers_now_us()'s clock; 0: not yet. */
@@ -61,10 +69,9 @@ int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop);
 /* Every attempt must be closed. Memory goes in close callbacks. */
 void cloud_close(struct cloud *cloud);
 
-/* Opens POST endpoint->url + path with the key from key_credential or key_file, upload paused. The endpoint must
- * outlive the attempt. 0, -ENOMEM, or what reading the key gave, with a sentence appended to `error` that names the
- * file. */
-int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const char *path, double connect_sec,
+/* Opens the POST with the key from key_credential or key_file, upload paused. The endpoint must outlive the attempt.
+ * 0, -ENOMEM, or what reading the key gave, with a sentence appended to `error` that names the file. */
+int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const struct cloud_request *request,
                cloud_bytes_fn fn, void *userdata, struct cloud_attempt **ret_attempt, struct buf *error);
 
 /* Moves the body in (it is emptied) and lets the upload go. Once per attempt. */

@@ -15,6 +15,12 @@
 
 #define DEADLINE_MS 30000
 
+const struct cloud_request cloud_test_request = {
+        .path = "/chat/completions",
+        .key_header = "Authorization: Bearer ",
+        .connect_sec = CLOUD_TEST_CONNECT_SEC,
+};
+
 char *format_path(const char *folder, const char *name)
 {
         struct buf path = BUF_NULL;
@@ -168,8 +174,8 @@ void on_cloud(void *userdata, const struct cloud_event *event)
 void heard_open(struct heard *heard, struct fixture *fixture)
 {
         *heard = (struct heard){ .fixture = fixture };
-        assert_int_equal(cloud_open(fixture->cloud, &fixture->endpoint, "/chat/completions", CLOUD_TEST_CONNECT_SEC,
-                                    on_cloud, heard, &heard->attempt, &fixture->error),
+        assert_int_equal(cloud_open(fixture->cloud, &fixture->endpoint, &cloud_test_request, on_cloud, heard,
+                                    &heard->attempt, &fixture->error),
                          0);
 }
 

@@ -16,7 +16,10 @@
 #include "tests/support/process.h"
 
 #define CLOUD_TEST_CONNECT_SEC 10.0
-#define CLOUD_TEST_SECRET      "sk-swordfish"
+
+/* As the chat dialect asks. */
+extern const struct cloud_request cloud_test_request;
+#define CLOUD_TEST_SECRET "sk-swordfish"
 
 /* The usual answer, for check_whole_stream(). */
 #define STREAM "[{\"steps\": [\"data: one\\n\\n\", {\"wait\": 20}, \"data: two\\n\\n\"]}]"

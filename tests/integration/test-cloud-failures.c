@@ -91,10 +91,12 @@ static void test_server_that_is_silent_in_the_handshake_runs_into_the_limit(void
 {
         struct fixture *fixture = *state;
         struct heard heard = { .fixture = fixture };
+        struct cloud_request request = cloud_test_request;
         char *port = serve(fixture, "[]", (const char *[]){ "--raw", "", NULL });
 
+        request.connect_sec = 0.05;
         set_url(fixture, "https", "127.0.0.1", port);
-        assert_int_equal(cloud_open(fixture->cloud, &fixture->endpoint, "/x", 0.05, on_cloud, &heard, &heard.attempt,
+        assert_int_equal(cloud_open(fixture->cloud, &fixture->endpoint, &request, on_cloud, &heard, &heard.attempt,
                                     &fixture->error),
                          0);
         run_to_failure(&heard);

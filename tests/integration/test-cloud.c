@@ -166,6 +166,32 @@ static void test_key_goes_into_the_authorization_header(void **state)
         heard_done(&heard);
 }
 
+static void test_dialect_names_path_and_headers(void **state)
+{
+        static const struct cloud_request request = {
+                .path = "/messages",
+                .key_header = "x-api-key: ",
+                .header = "anthropic-version: 2023-06-01",
+                .connect_sec = CLOUD_TEST_CONNECT_SEC,
+        };
+        struct fixture *fixture = *state;
+        struct heard heard = { .fixture = fixture };
+        char *headers;
+
+        write_key(fixture, CLOUD_TEST_SECRET "\n");
+        serve_tls(fixture, STREAM, "good", "2");
+        assert_int_equal(cloud_open(fixture->cloud, &fixture->endpoint, &request, on_cloud, &heard, &heard.attempt,
+                                    &fixture->error),
+                         0);
+        headers = run_until_server(fixture, "\"event\": \"request\".*\n");
+        assert_non_null(strstr(headers, "/messages\""));
+        assert_non_null(strstr(headers, "\"x-api-key\": \"" CLOUD_TEST_SECRET "\""));
+        assert_non_null(strstr(headers, "\"anthropic-version\": \"2023-06-01\""));
+        assert_null(strstr(headers, "authorization"));
+        free(headers);
+        heard_done(&heard);
+}
+
 static void test_key_with_a_line_break_inside_is_refused(void **state)
 {
         struct fixture *fixture = *state;
@@ -173,7 +199,7 @@ static void test_key_with_a_line_break_inside_is_refused(void **state)
 
         write_key(fixture, CLOUD_TEST_SECRET "\r\nX-Injected: 1");
         set_url(fixture, "http", "127.0.0.1", "1");
-        assert_true(cloud_open(fixture->cloud, &fixture->endpoint, "/x", CLOUD_TEST_CONNECT_SEC, on_cloud, &heard,
+        assert_true(cloud_open(fixture->cloud, &fixture->endpoint, &cloud_test_request, on_cloud, &heard,
                                &heard.attempt, &fixture->error) < 0);
         assert_null(heard.attempt);
         assert_true(fixture->error.n > 0);
@@ -187,7 +213,7 @@ static void test_missing_key_file_is_told_at_once(void **state)
 
         fixture->endpoint.key_file = format_path(fixture->folder, "no-such-key");
         set_url(fixture, "http", "127.0.0.1", "1");
-        assert_true(cloud_open(fixture->cloud, &fixture->endpoint, "/x", CLOUD_TEST_CONNECT_SEC, on_cloud, &heard,
+        assert_true(cloud_open(fixture->cloud, &fixture->endpoint, &cloud_test_request, on_cloud, &heard,
                                &heard.attempt, &fixture->error) < 0);
         assert_null(heard.attempt);
         assert_non_null(strstr(buf_string(&fixture->error), "no-such-key"));
@@ -199,7 +225,7 @@ static void test_url_that_cannot_be_is_told_at_once(void **state)
         struct heard heard = { .fixture = fixture };
 
         set_url(fixture, "https", "exa mple", "1");
-        assert_true(cloud_open(fixture->cloud, &fixture->endpoint, "/x", CLOUD_TEST_CONNECT_SEC, on_cloud, &heard,
+        assert_true(cloud_open(fixture->cloud, &fixture->endpoint, &cloud_test_request, on_cloud, &heard,
                                &heard.attempt, &fixture->error) < 0);
         assert_non_null(strstr(buf_string(&fixture->error), "endpoint test"));
 }
@@ -376,6 +402,7 @@ int main(void)
                 TEST(test_body_above_the_flow_control_window_arrives_whole),
                 TEST(test_release_before_the_connection_is_there_sends_headers_and_body),
                 TEST(test_key_goes_into_the_authorization_header),
+                TEST(test_dialect_names_path_and_headers),
                 TEST(test_key_with_a_line_break_inside_is_refused),
                 TEST(test_missing_key_file_is_told_at_once),
                 TEST(test_url_that_cannot_be_is_told_at_once),

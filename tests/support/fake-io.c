@@ -61,14 +61,13 @@ void engine_cancel(struct engine *engine, uint64_t id)
 
 /* ---------------------------------------------------------------------------------------------------- cloud */
 
-int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const char *path, double connect_sec,
+int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const struct cloud_request *request,
                cloud_bytes_fn fn, void *userdata, struct cloud_attempt **ret_attempt, struct buf *error)
 {
         struct cloud_attempt *attempt;
 
         (void)cloud;
-        (void)path;
-        (void)connect_sec;
+        (void)request;
         if (fake_io.cloud.open_result < 0) {
                 (void)buf_add_string(error, "The key file cannot be read.");
                 return fake_io.cloud.open_result;

@@ -29,7 +29,10 @@ static void test_error_message_is_found_in_every_shape(void **state)
         check_message("{\"error\":\"m\",\"error_type\":\"t\"}", "m");
         check_message("{\"detail\":\"m\"}", "m");
         check_message("{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"Field required\",\"type\":\"missing\"}]}",
-                      "Field required");
+                      "body: Field required");
+        check_message("{\"detail\":[{\"loc\":[\"body\",\"stream_options\",0],\"msg\":\"Extra inputs are not "
+                      "permitted\"}]}",
+                      "stream_options: Extra inputs are not permitted");
         check_message("{\"object\":\"error\",\"message\":{\"detail\":[{\"msg\":\"m\"}]}}", "m");
         check_message("{\"error\":{\"message\":null,\"type\":\"insufficient_quota\",\"code\":null}}",
                       "insufficient_quota");

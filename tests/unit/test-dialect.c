@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/core/dialect.h"
+#include "tests/support/stream-check.h"
 #include "tests/support/test.h"
 
 #define FFFD "\xef\xbf\xbd"
@@ -37,7 +38,7 @@ static int build(enum dialect_form form, const char *said, const char *extra_bod
         struct dialect_request request = {
                 .model = "large",
                 .prompt = &prompt,
-                .form = form,
+                .shape = { .form = form },
                 .max_tokens = 200,
                 .extra_body = extra_body,
         };
@@ -108,7 +109,9 @@ static void test_body_leaves_out_what_is_not_set(void **state)
 {
         _cleanup_(prompt_done) struct prompt prompt = PROMPT_NULL;
         _cleanup_(buf_done) struct buf body = BUF_NULL;
-        struct dialect_request request = { .model = "", .prompt = &prompt, .form = DIALECT_FORM_INSTRUCTION };
+        struct dialect_request request = { .model = "",
+                                           .prompt = &prompt,
+                                           .shape = { .form = DIALECT_FORM_INSTRUCTION } };
 
         (void)state;
         assert_int_equal(prompt_add(&prompt, PROMPT_ROLE_USER, "Q\n\x01", 3), 0);
@@ -118,13 +121,69 @@ static void test_body_leaves_out_what_is_not_set(void **state)
                                        "\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
 }
 
+static void check_shape(const struct dialect_shape *shape, const char *said, const char *wanted)
+{
+        _cleanup_(prompt_done) struct prompt prompt = PROMPT_NULL;
+        _cleanup_(buf_done) struct buf body = BUF_NULL;
+        struct dialect_request request = { .prompt = &prompt, .shape = *shape, .max_tokens = 9 };
+
+        assert_int_equal(prompt_add(&prompt, PROMPT_ROLE_USER, "Q", 1), 0);
+        assert_int_equal(prompt_set_said(&prompt, said, strlen(said)), 0);
+        prompt.anchor = strdup("{anchor}?");
+        assert_int_equal(dialect_chat.body(&request, &body), 0);
+        assert_string_equal(body.data, wanted);
+}
+
+#define Q "{\"messages\":[{\"role\":\"user\",\"content\":\"Q\"}"
+#define S ",{\"role\":\"assistant\",\"content\":\"It\""
+#define F "],\"stream\":true"
+#define U F ",\"stream_options\":{\"include_usage\":true}"
+#define L U ",\"max_tokens\":9"
+
+static void test_shape_says_how_to_go_on(void **state)
+{
+        (void)state;
+        check_shape(&(struct dialect_shape){ .prefill = DIALECT_PREFILL_PREFIX }, "It",
+                    Q S ",\"prefix\":true}" L "}");
+        check_shape(&(struct dialect_shape){ .prefill = DIALECT_PREFILL_PREFIX }, " ", Q L "}");
+        check_shape(&(struct dialect_shape){ .prefill = DIALECT_PREFILL_CONTINUE }, "It",
+                    Q S "}" L ",\"continue_final_message\":true,\"add_generation_prompt\":false}");
+        check_shape(&(struct dialect_shape){ .prefill = DIALECT_PREFILL_CONTINUE }, "", Q L "}");
+        check_shape(&(struct dialect_shape){ .form = DIALECT_FORM_ANCHOR, .prefill = DIALECT_PREFILL_PREFIX }, "It",
+                    "{\"messages\":[{\"role\":\"user\",\"content\":\"It?\"}" L "}");
+}
+
+static void test_shape_says_what_the_server_knows(void **state)
+{
+        (void)state;
+        check_shape(&(struct dialect_shape){ .length = DIALECT_LENGTH_COMPLETION }, "",
+                    Q U ",\"max_completion_tokens\":9}");
+        check_shape(&(struct dialect_shape){ .options = DIALECT_OPTIONS_NONE }, "", Q F ",\"max_tokens\":9}");
+        check_shape(&(struct dialect_shape){ .options = DIALECT_OPTIONS_BARE }, "",
+                    Q F ",\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false},"
+                        "\"max_tokens\":9}");
+        check_shape(&(struct dialect_shape){ .thinking = DIALECT_THINKING_NONE }, "",
+                    Q L ",\"reasoning_effort\":\"none\"}");
+        check_shape(&(struct dialect_shape){ .thinking = DIALECT_THINKING_TEMPLATE }, "",
+                    Q L ",\"chat_template_kwargs\":{\"enable_thinking\":false}}");
+        check_shape(&(struct dialect_shape){ .thinking = DIALECT_THINKING_DISABLED }, "",
+                    Q L ",\"thinking\":{\"type\":\"disabled\"}}");
+}
+
+#undef Q
+#undef S
+#undef F
+#undef U
+#undef L
+
 /* ---------------------------------------------------------------------------------------------- one event */
 
 static int read_event(const char *name, const char *data, size_t n, struct dialect_event *event)
 {
         struct sse_event sse_event = { .name = name, .data = data, .n_data = n };
+        struct dialect_stream stream = { .has_text = true };
 
-        return dialect_chat.read(&sse_event, event);
+        return dialect_chat.read(&stream, &sse_event, event);
 }
 
 static void check_event(const char *data, enum dialect_event_type type, const char *text)
@@ -422,62 +481,15 @@ static void test_every_prefix_of_an_event_is_read_or_refused(void **state)
 
 /* -------------------------------------------------------------------------------------------- whole streams */
 
-struct seen {
-        struct buf text;
-        unsigned n_ends, n_skipped, n_errors;
-};
-
-static void take_events(struct sse *sse, struct dialect_event *event, struct seen *seen)
-{
-        struct sse_event sse_event;
-
-        while (sse_next(sse, &sse_event) > 0) {
-                if (dialect_chat.read(&sse_event, event) < 0) {
-                        seen->n_skipped++;
-                        continue;
-                }
-                seen->n_ends += event->type == DIALECT_EVENT_END;
-                seen->n_errors += event->type == DIALECT_EVENT_ERROR;
-                if (event->type == DIALECT_EVENT_TEXT || event->type == DIALECT_EVENT_END)
-                        assert_int_equal(buf_add(&seen->text, event->text.data, event->text.n), 0);
-        }
-}
-
-/* Reads the stream in pieces of `size` bytes, the first one `first` bytes long. */
-static void read_stream(const char *stream, size_t first, size_t size, struct seen *seen)
-{
-        struct dialect_event event = { 0 };
-        struct sse sse;
-        size_t n = strlen(stream), piece;
-
-        sse_init(&sse);
-        *seen = (struct seen){ 0 };
-        for (size_t i = 0; i < n; i += piece) {
-                piece = MIN(i == 0 && first > 0 ? first : size, n - i);
-                assert_int_equal(sse_feed(&sse, stream + i, piece), 0);
-                take_events(&sse, &event, seen);
-        }
-        assert_int_equal(sse_end(&sse), 0);
-        take_events(&sse, &event, seen);
-        sse_done(&sse);
-        buf_done(&event.text);
-}
-
 static void check_stream(const char *stream, const char *text, unsigned n_ends, unsigned n_skipped, unsigned n_errors)
 {
-        size_t n = strlen(stream);
-
-        for (size_t i = 0; i <= n; i++) {
-                struct seen seen;
-
-                /* Split once at i; and at i = 0 byte by byte. */
-                read_stream(stream, i, i == 0 ? 1 : n, &seen);
-                assert_string_equal(buf_string(&seen.text), text);
-                assert_int_equal(seen.n_ends, n_ends);
-                assert_int_equal(seen.n_skipped, n_skipped);
-                assert_int_equal(seen.n_errors, n_errors);
-                buf_done(&seen.text);
-        }
+        stream_check(&dialect_chat, stream,
+                     &(struct stream_wanted){
+                             .text = text,
+                             .n_ends = n_ends,
+                             .n_skipped = n_skipped,
+                             .status = n_errors > 0 ? 500 : 0,
+                     });
 }
 
 #define DELTA(x) "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" x "\"},\"finish_reason\":null}]}\n\n"
@@ -561,6 +573,54 @@ static void test_dialect_is_found_by_name(void **state)
         assert_null(dialect_find(NULL));
 }
 
+static void check_status(const char *data, unsigned status)
+{
+        _cleanup_(buf_done) struct buf stream = BUF_NULL;
+
+        assert_int_equal(buf_printf(&stream, "data: %s\n\n", data), 0);
+        stream_check(&dialect_chat, stream.data, &(struct stream_wanted){ .text = "", .status = status });
+}
+
+static void test_errors_name_the_status_they_amount_to(void **state)
+{
+        (void)state;
+        check_status(
+                "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}",
+                402);
+        check_status("{\"error\":{\"message\":\"m\",\"code\":\"rate_limit_exceeded\"}}", 429);
+        check_status("{\"error\":{\"message\":\"m\",\"code\":502}}", 502);
+        check_status("{\"error\":{\"message\":\"m\",\"code\":7}}", 500);
+        check_status("{\"error\":{\"message\":\"m\",\"http_status_code\":422}}", 422);
+        check_status("{\"error\":\"m\",\"error_type\":\"overloaded\"}", 503);
+        check_status("{\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"code\":400}", 400);
+        check_status("{\"choices\":[{\"delta\":{},\"finish_reason\":\"insufficient_system_resource\"}]}", 500);
+}
+
+static void test_reasoning_that_ate_the_reply_is_an_outcome_of_its_own(void **state)
+{
+        static const char *const reasoning[] = {
+                "\"reasoning_content\":\"hm\"",
+                "\"reasoning\":\"hm\"",
+                "\"reasoning_details\":[{\"text\":\"hm\"}]",
+                "\"content\":[{\"type\":\"thinking\",\"thinking\":[]}]",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(reasoning); i++) {
+                _cleanup_(buf_done) struct buf stream = BUF_NULL;
+
+                assert_int_equal(
+                        buf_printf(&stream, "data: {\"choices\":[{\"delta\":{%s}}]}\n\n%s", reasoning[i], STOP), 0);
+                stream_check(&dialect_chat, stream.data,
+                             &(struct stream_wanted){ .text = "", .n_others = 1, .other = DIALECT_EVENT_STARVED });
+        }
+        stream_check(&dialect_chat, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n",
+                     &(struct stream_wanted){ .text = "", .n_others = 1, .other = DIALECT_EVENT_STARVED });
+        check_stream("data: {\"choices\":[{\"delta\":{\"reasoning\":\"hm\"}}]}\n\n" DELTA(REPLY) STOP, REPLY, 1, 0,
+                     0);
+        check_stream(STOP, "", 1, 0, 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -570,6 +630,8 @@ int main(void)
                 cmocka_unit_test(test_extra_body_adds_overrides_and_removes),
                 cmocka_unit_test(test_extra_body_that_is_no_object_is_refused),
                 cmocka_unit_test(test_body_leaves_out_what_is_not_set),
+                cmocka_unit_test(test_shape_says_how_to_go_on),
+                cmocka_unit_test(test_shape_says_what_the_server_knows),
                 cmocka_unit_test(test_content_is_text_parts_or_nothing),
                 cmocka_unit_test(test_finish_reasons_have_their_meaning),
                 cmocka_unit_test(test_refusal_is_not_spoken),
@@ -594,6 +656,8 @@ int main(void)
                 cmocka_unit_test(test_stream_of_azure_gives_its_text),
                 cmocka_unit_test(test_stream_of_blanks_and_raw_utf8_keeps_each_byte),
                 cmocka_unit_test(test_stream_with_an_error_reports_it),
+                cmocka_unit_test(test_errors_name_the_status_they_amount_to),
+                cmocka_unit_test(test_reasoning_that_ate_the_reply_is_an_outcome_of_its_own),
                 cmocka_unit_test(test_dialect_is_found_by_name),
         };
 

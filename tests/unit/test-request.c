@@ -345,6 +345,37 @@ static void test_no_second_form_after_a_second_400(void **state)
         assert_string_equal(fixture->heard.error, "Status");
 }
 
+static void test_answer_of_reasoning_alone_is_asked_for_again(void **state)
+{
+        struct fixture *fixture = *state;
+
+        ask(fixture, REQUEST_OPTIONS_NULL);
+        say_opener(fixture);
+        fake_cloud_status(fake_attempt(), 200);
+        cloud_says("data: {\"choices\":[{\"delta\":{\"reasoning\":\"hm\"},\"finish_reason\":null}]}\n\n" FIN DONE);
+        assert_int_equal(fake_io.cloud.n_attempts, 2);
+        assert_non_null(strstr(fake_attempt()->body, "\"enable_thinking\":false"));
+        fake_cloud_status(fake_attempt(), 200);
+        cloud_says(C("Canberra.") DONE);
+        assert_string_equal(request_text(fixture->request), "The capital is Canberra.");
+}
+
+static void test_reasoning_without_end_is_given_up(void **state)
+{
+        struct fixture *fixture = *state;
+
+        ask(fixture, REQUEST_OPTIONS_NULL);
+        say_opener(fixture);
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(fake_io.cloud.n_attempts, i + 1);
+                fake_cloud_status(fake_attempt(), 200);
+                cloud_says("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n");
+        }
+        assert_int_equal(fake_io.cloud.n_attempts, 3);
+        finish_locally(fixture);
+        assert_string_equal(fixture->heard.error, "Starved");
+}
+
 static void test_cancel_resets_the_stream_and_finishes_once(void **state)
 {
         struct fixture *fixture = *state;
@@ -501,6 +532,8 @@ int main(void)
                 request_test(test_refused_key_is_named),
                 request_test(test_refused_prefill_is_asked_again_as_an_instruction_and_remembered),
                 request_test(test_no_second_form_after_a_second_400),
+                request_test(test_answer_of_reasoning_alone_is_asked_for_again),
+                request_test(test_reasoning_without_end_is_given_up),
                 request_test(test_cancel_resets_the_stream_and_finishes_once),
                 request_test(test_never_an_opener_is_the_cloud_alone),
                 request_test(test_never_a_cloud_is_the_model_alone),
