@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The mulmd authors
+"""bench.py [engine]: what a person waits for, what the machine holds, and how mulmd compares with llama.cpp's server on
+the same file and threads. Measurements of both sides alternate within one run; what is compared are medians, as
+ratios, since this machine's next hour is not like this one. Prints a table, writes build/bench.json."""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+from stage import BUILD, MODEL, ROOT, Failed, Stage, llama_folder, machine, output_of
+
+PROMPT_TOKENS = 16
+ROUNDS = 25  # of one question to each side; the first WARM_UP do not count
+WARM_UP = 5
+ENGINE_ROUNDS = 3
+PREFILLS = (16, 64, 256)
+THREADS = min(os.cpu_count() or 1, 4)
+
+FIRST_WORD_RATIO_MAX = 0.5
+MEMORY_EXTRA_MAX = 24 * 2**20
+RELEASE_US_MAX = 2000
+
+
+def prompts():
+    """Real requests of exactly PROMPT_TOKENS tokens, spread over the files."""
+    folder = os.path.join(ROOT, "tests", "data", "prompts")
+    chosen = []
+    for name in sorted(os.listdir(folder)):
+        if not name.endswith(".txt"):
+            continue
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+        # about as many words as tokens: saves asking for most lines
+        likely = [line for line in lines if PROMPT_TOKENS - 3 <= len(line.split()) <= PROMPT_TOKENS]
+        for line in likely[:: max(1, len(likely) // 200)]:
+            if n_tokens(line) == PROMPT_TOKENS:
+                chosen.append(line)
+            if len(chosen) == ROUNDS:
+                return chosen
+    if not chosen:
+        raise Failed("no prompts of the wanted length")
+    return (chosen * ROUNDS)[:ROUNDS]
+
+
+def n_tokens(text):
+    return len(output_of(f"{BUILD}/libmulm/mulm", "tokenize", "-m", MODEL, text).split())
+
+
+def ask(clock, question):
+    clock.stdin.write(question + "\n")
+    line = clock.stdout.readline()
+    if not line:
+        raise Failed("a client gave up; see its log above")
+    return json.loads(line)
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"^VmRSS:\s+(\d+) kB$", file.read(), re.MULTILINE)[1]) * 1024
+
+
+def bench_daemon():
+    llama = llama_folder()
+    with Stage() as stage:
+        address = stage.bus()
+        certificate, key = stage.certificate()
+        url = stage.continuator(certificate, key)
+        mulmd = stage.mulmd(address, url, certificate, THREADS)
+        ours = stage.clock("ask-clock", address)
+        theirs = None
+        if llama:
+            server = stage.llama_server(llama, THREADS)
+            theirs = stage.clock("stream-clock", server + "/v1/chat/completions", "1")
+
+        asked, streamed = [], []
+        for number, question in enumerate(prompts()):
+            sides = [(ours, asked)] + ([(theirs, streamed)] if theirs else [])
+            for clock, results in sides if number % 2 else reversed(sides):
+                results.append(ask(clock, question))
+        arrivals = [int(us) for us in re.findall(r"^body .* at (\d+) us$", stage.log("continuator"), re.MULTILINE)]
+        return rows(asked, streamed, arrivals, resident_bytes(mulmd.pid))
+
+
+def median_us(results):
+    return statistics.median(result["first_text_us"] for result in results[WARM_UP:])
+
+
+def rows(asked, streamed, arrivals, resident):
+    """(what, goal, measured, met or None), for the table."""
+    table = []
+    first = median_us(asked)
+    if streamed:
+        ratio = first / median_us(streamed)
+        table.append(
+            (
+                "Ask to first word, as a part of llama.cpp server's first token",
+                f"<= {FIRST_WORD_RATIO_MAX}",
+                f"{ratio:.2f} ({first / 1000:.1f} ms of {median_us(streamed) / 1000:.1f} ms)",
+                ratio <= FIRST_WORD_RATIO_MAX,
+            )
+        )
+    else:
+        table.append(("Ask to first word (llama.cpp: not to be had)", "", f"{first / 1000:.1f} ms", None))
+
+    extra = resident - os.path.getsize(MODEL)
+    table.append(
+        (
+            f"resident memory after {len(asked)} requests, beyond the model file",
+            f"<= {MEMORY_EXTRA_MAX / 2**20:.0f} MiB",
+            f"{extra / 2**20:.1f} MiB ({resident / 2**20:.1f} MiB in all)",
+            extra <= MEMORY_EXTRA_MAX,
+        )
+    )
+
+    if len(arrivals) != len(asked):
+        raise Failed(f"{len(asked)} questions, but {len(arrivals)} bodies came to the continuator")
+    # from before the call was sent: its way over the bus counts too
+    release = statistics.median(
+        arrival - result["asked_us"] - result["timings"]["released_us"]
+        for arrival, result in list(zip(arrivals, asked))[WARM_UP:]
+    )
+    table.append(
+        (
+            "opener end to whole request at the server, warm connection",
+            f"<= {RELEASE_US_MAX / 1000:.0f} ms",
+            f"{release / 1000:.2f} ms",
+            release <= RELEASE_US_MAX,
+        )
+    )
+    return table
+
+
+def llama_bench(folder, n_threads):
+    """Tokens a second, by the names that mulm bench has for them."""
+    sizes = ",".join(str(n) for n in PREFILLS)
+    command = [f"{folder}/llama-bench", "-m", MODEL, "-t", str(n_threads), "-r", "3", "-o", "json"]
+    found = {}
+    for test in json.loads(output_of(*command, "-p", sizes, "-n", "64")):
+        name = f"prefill_{test['n_prompt']}" if test["n_prompt"] else "decode"
+        found[f"{name}_tokens_per_second"] = test["avg_ts"]
+    return found
+
+
+def bench_engine():
+    names = [f"prefill_{n}_tokens_per_second" for n in PREFILLS] + ["decode_tokens_per_second"]
+    llama = llama_folder()
+    ours, theirs = {}, {}
+    for _ in range(ENGINE_ROUNDS):
+        for run in json.loads(output_of(f"{BUILD}/libmulm/mulm", "bench", "-m", MODEL, "--json"))["runs"]:
+            n_threads = run["threads"]
+            ours.setdefault(n_threads, []).append(run)
+            if llama:
+                theirs.setdefault(n_threads, []).append(llama_bench(llama, n_threads))
+
+    table = []
+    for n_threads, runs in ours.items():
+        for name in names:
+            rate = statistics.median(run[name] for run in runs)
+            measured = f"{rate:.0f} tokens/s"
+            if llama:
+                peer = statistics.median(run[name] for run in theirs[n_threads])
+                measured += f", {rate / peer:.2f} times llama-bench ({peer:.0f})"
+            what = name.removesuffix("_tokens_per_second").replace("_", " of ")
+            table.append((f"{what}, threads: {n_threads}", "", measured, None))
+        word = statistics.median(run["first_word_ms"] for run in runs)
+        table.append((f"question to first word, threads: {n_threads}", "", f"{word:.1f} ms", None))
+    return table
+
+
+def print_table(table, about):
+    width = max(len(row[0]) for row in table)
+    print(f"{'':{width}}  {'goal':<10}  {'':7}  measured")
+    for what, goal, measured, met in table:
+        verdict = "" if met is None else "met" if met else "not met"
+        print(f"{what:{width}}  {goal:<10}  {verdict:7}  {measured}")
+    print("\n" + ", ".join(f"{key} {value}" for key, value in about.items()))
+
+
+def main(arguments):
+    if arguments not in ([], ["engine"]):
+        print("Usage: ./run bench [engine]", file=sys.stderr)
+        return 2
+    about = {"mulmd": version(), "model": os.path.basename(MODEL), "threads": THREADS, **machine()}
+    try:
+        table = bench_engine() if arguments else bench_daemon()
+    except (Failed, subprocess.CalledProcessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print_table(table, about)
+    with open(os.path.join(BUILD, "bench.json"), "w", encoding="utf-8") as file:
+        names = ("what", "goal", "measured", "met")
+        json.dump({"about": about, "results": [dict(zip(names, row)) for row in table]}, file, indent=2)
+    return 0
+
+
+def version():
+    command = ["git", "-C", ROOT, "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+sys.exit(main(sys.argv[1:]))
