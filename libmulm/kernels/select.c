@@ -6,18 +6,32 @@
 #include <errno.h>
 #include <stdio.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "libmulm/base/macro.h"
 #include "libmulm/kernels/kernels.h"
 
+#if defined(__x86_64__)
+/* Clang 14 has no name for F16C. */
+static bool have_f16c(void)
+{
+        unsigned eax, ebx, ecx, edx;
+
+        return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+
 static bool have_avx2(void)
 {
-#if defined(__x86_64__)
-        return kernels_avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
-#else
-        return false;
-#endif
+        return kernels_avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && have_f16c();
 }
+#else
+static bool have_avx2(void)
+{
+        return false;
+}
+#endif
 
 int kernels_select(const struct kernels **ret_kernels, enum mulm_isa isa, struct mulm_error *error)
 {
