@@ -3,7 +3,8 @@
 /*
  * Pre-tokenization by PCRE2, without its JIT (the daemon's sandbox forbids memory that is writable and executable).
  * The reference is what llama.cpp makes of the same names. It compares code points with Unicode's White_Space, which
- * PCRE2's \s is not (that one has U+180E too), so the class is spelt out.
+ * PCRE2's \s is not (that one has U+180E too), so the class is spelt out. Its letters and digits are those of
+ * Unicode 15.1; PCRE2 10.42 has Unicode 14 and takes what is newer for signs: the two differ in nothing else.
  */
 #include "libmulm/pretokenizer.h"
 
