@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The mulmd authors
+"""Makes a model, from the parent's weights and the pairs to GGUF files.
+
+    cd models && python3 -m train [--config FILE] [--work FOLDER] [--until STAGE]
+
+Stages, each skipped where its result stands and gone on with where it was interrupted: vocabulary, teacher, replies, cache,
+distil, tune, export. One whose table the configuration lacks is left out.
+"""
+
+import argparse
+import hashlib
+import os
+import tomllib
+
+import torch
+
+from . import cache, distil, export, pairs, replies, tune, weights
+from .vocabulary import Vocabulary, choose
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DATA = os.path.join(os.path.dirname(HERE), "data")
+REQUESTS = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests", "data", "prompts")
+STAGES = ["vocabulary", "teacher", "replies", "cache", "distil", "tune", "export"]
+
+
+class Recipe:
+    """The stages over one work folder; each is a method of its name."""
+
+    def __init__(self, path, work):
+        with open(path, "rb") as file:
+            self.settings = tomllib.load(file)
+        self.work, self.seed = work, self.settings["seed"]
+        os.makedirs(work, exist_ok=True)
+        torch.manual_seed(self.seed)
+        torch.set_num_threads(self.settings["threads"])
+        torch.set_default_device(self.settings["device"])
+        items, n_dropped = pairs.training(DATA)
+        self.items, self.watched = pairs.split(items, self.settings["watched"], self.seed)
+        print(f"{len(self.items)} conversations, {len(self.watched)} watched, {n_dropped} held out", flush=True)
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def parent(self):
+        path, known = self.path(self.settings["parent"]["file"]), self.settings["parent"]["sha256"]
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != known:
+                raise SystemExit(f"{path} is not the parent that this recipe is for (SHA-256 {known})")
+        return path
+
+    def vocabulary(self):
+        path, settings = self.path("vocabulary.json"), self.settings["vocabulary"]
+        if not os.path.exists(path) and "keep" in settings:
+            weights.File(self.path(settings["keep"])).vocabulary().save(path)
+        elif not os.path.exists(path):
+            parent = weights.File(self.parent()).vocabulary()
+            choose(parent, (text for item in self.items for text in item), settings["size"]).save(path)
+        return Vocabulary.load(path)
+
+    def teacher(self):
+        settings = self.settings["teacher"]
+        network = weights.read(self.parent(), self.vocabulary(), settings["layers"])
+        return tune.run(
+            self.work, "teacher", network, self.vocabulary(), self.items, self.watched, settings, self.seed)
+
+    def replies(self):
+        settings = self.settings["replies"]
+        banned = {pairs.plain(question) for item in self.items for question in item[0::2]}
+        banned |= pairs.held_out_questions(DATA)
+        wanted = replies.requests(REQUESTS, banned, settings["requests"], self.seed)
+        return replies.write(
+            self.path("replies.tsv"), self.teacher(), self.vocabulary(), wanted, settings, self.seed)
+
+    def cache(self):
+        items = self.items + (self.replies() if "replies" in self.settings else [])
+        cache.make(self.work, self.teacher(), self.vocabulary(), items, self.settings["cache"], self.seed)
+
+    def student(self):
+        """Where the student begins: a GGUF, or some of the teacher's layers."""
+        settings = self.settings["student"]
+        if "start" in settings:
+            return weights.read(self.path(settings["start"]))
+        return weights.some_layers(self.teacher(), settings["layers"])
+
+    def distil(self):
+        settings, teacher = self.settings["distil"], self.teacher()
+        head = teacher.token_embd.weight.detach()
+        return distil.run(self.work, self.student(), head, self.vocabulary(), self.watched, settings, self.seed)
+
+    def tune(self):
+        settings, items = self.settings["tune"], self.items
+        if "only" in settings:
+            with open(os.path.join(HERE, settings["only"]), encoding="ascii") as file:
+                wanted = set(file.read().split())
+            items = [item for item in items if pairs.digest(item) in wanted]
+        network = self.distil() if "distil" in self.settings else self.student()
+        return tune.run(self.work, "tune", network, self.vocabulary(), items, self.watched, settings, self.seed)
+
+    def export(self):
+        network = self.tune() if "tune" in self.settings else self.distil()
+        export.write_all(self.work, network, self.vocabulary(), self.settings["export"])
+
+    def run(self, until):
+        for stage in STAGES[: STAGES.index(until) + 1]:
+            if stage in self.settings:
+                getattr(self, stage)()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python3 -m train", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default=os.path.join(HERE, "config.toml"), help="default: config.toml, beside this")
+    parser.add_argument("--work", default=os.path.join(HERE, "work"), help="where the parent's GGUF and all results are")
+    parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="the last stage to run")
+    options = parser.parse_args()
+    Recipe(options.config, options.work).run(options.until)
+
+
+if __name__ == "__main__":
+    main()
