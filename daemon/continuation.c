@@ -87,12 +87,12 @@ static bool may_ask_anew(const struct request *request)
         return request->continuation.released && request->continuation.n_reshaped < CAPABILITY_RESHAPED_MAX;
 }
 
-/* A shape that was found by trial is kept for the next question. */
+/* A shape that was found by trial is kept for the next question, once it has brought text. */
 static void remember_shape(struct request *request)
 {
         struct continuation *continuation = &request->continuation;
 
-        if (continuation->n_reshaped > 0)
+        if (continuation->n_reshaped > 0 && continuation->first_text_us == 0)
                 (void)learned_note(&request->owner->learned, continuation->endpoint, &continuation->shape);
 }
 

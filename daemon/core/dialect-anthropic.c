@@ -200,9 +200,7 @@ static int read_root(struct dialect_stream *stream, const struct sse_event *sse,
 {
         const char *type = json_string(root, "type");
 
-        /* An error of something in front of the service has no type. */
-        if (!type &&
-            (json_is_something(json_member(root, "error")) || json_is_something(json_member(root, "detail"))))
+        if (dialect_is_foreign_error(root))
                 return dialect_event_fail(root, event);
         return read_typed(stream, type ? type : sse->name, root, event);
 }

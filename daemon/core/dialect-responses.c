@@ -212,17 +212,14 @@ static int read_root(struct dialect_stream *stream, const struct sse_event *sse,
 {
         const char *type = json_string(root, "type");
 
+        if (!dialect_is(root, "object", "response") && dialect_is_foreign_error(root))
+                return dialect_event_fail(root, event);
         /* The event's own name says the same; some gateways leave one of the two out. */
         if (!type)
                 type = sse->name;
         if (*type)
                 return read_typed(stream, type, root, event);
-        if (dialect_is(root, "object", "response"))
-                return read_response(stream, root, end_of(root), event);
-        if (dialect_is(root, "object", "error") || json_is_something(json_member(root, "error")) ||
-            json_is_something(json_member(root, "detail")))
-                return dialect_event_fail(root, event);
-        return 0;
+        return dialect_is(root, "object", "response") ? read_response(stream, root, end_of(root), event) : 0;
 }
 
 static int responses_read(struct dialect_stream *stream, const struct sse_event *event,

@@ -157,6 +157,13 @@ int dialect_event_fail_raw(const struct sse_event *data, struct dialect_event *e
         return name_failure(dialect_error_message(data->data, data->n_data, &event->text), event);
 }
 
+bool dialect_is_foreign_error(const cJSON *root)
+{
+        return dialect_is(root, "object", "error") ||
+               (!json_member(root, "type") &&
+                (json_is_something(json_member(root, "error")) || json_is_something(json_member(root, "detail"))));
+}
+
 bool dialect_is_done(const struct sse_event *event)
 {
         const char *data = event->data + strspn(event->data, " \t");

@@ -46,6 +46,9 @@ unsigned dialect_error_status_of(const cJSON *root, unsigned status);
 int dialect_event_fail(const cJSON *root, struct dialect_event *event);
 int dialect_event_fail_raw(const struct sse_event *data, struct dialect_event *event);
 
+/* An error of something in front of the service, which knows nothing of types of events. */
+bool dialect_is_foreign_error(const cJSON *root);
+
 /* [DONE], with blanks around it. */
 bool dialect_is_done(const struct sse_event *event);
 

@@ -129,6 +129,8 @@ static void test_errors_name_the_status_they_amount_to(void **state)
         }
         CHECK("data: {\"error\":{\"message\":\"bad gateway\",\"code\":502}}\n\n", .text = "", .status = 502,
               .error = "bad gateway");
+        CHECK("data: {\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"code\":400}\n\n",
+              .text = "", .status = 400, .error = "m");
         CHECK("event: error\ndata: gone\n\n", .text = "", .status = 500, .error = "gone");
 }
 

@@ -140,6 +140,10 @@ static void test_errors_are_read_in_every_shape(void **state)
         CHECK("data: {\"error\":{\"message\":\"quota\",\"type\":\"insufficient_quota\"}}\n\n", .text = "",
               .status = 402, .error = "quota");
         CHECK("data: {\"detail\":\"Not Found\"}\n\n", .text = "", .status = 500, .error = "Not Found");
+        CHECK("data: {\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"code\":400}\n\n",
+              .text = "", .status = 400, .error = "m");
+        CHECK("event: message\ndata: {\"error\":{\"message\":\"m\",\"code\":503}}\n\n", .text = "", .status = 503,
+              .error = "m");
         CHECK("event: error\ndata: overloaded\n\n", .text = "", .status = 500, .error = "overloaded");
 }
 
