@@ -44,6 +44,7 @@ static const char usage[] =
         "  --threads N             for the model; 0, the default, lets libmulm choose\n"
         "  --no-prefill            answer 400 to a last assistant message\n"
         "  --api-key-file FILE     answer 401 to whoever does not send its first line as a bearer token\n"
+        "  --one-paragraph         end a reply in front of its first line break\n"
         "  --trace                 say on stderr when requests are complete, in microseconds of CLOCK_MONOTONIC,\n"
         "                          and how generation ended\n"
         "  --help\n";
@@ -93,6 +94,7 @@ static int parse_option(struct options *options, const struct option *option, co
         case 'm': options->worker.model_path = value; break;
         case 'c': options->certificate = value; break;
         case 'n': options->exchange.prefill = false; break;
+        case 'o': options->worker.one_paragraph = true; break;
         case 'v': options->exchange.trace = options->worker.trace = true; break;
         case 'k': r = read_key(&options->exchange, value); break;
         case 'p':
@@ -129,6 +131,7 @@ static int parse_arguments(struct options *options, int argc, char **argv)
                 { "threads", required_argument, NULL, 't' },
                 { "no-prefill", no_argument, NULL, 'n' },
                 { "api-key-file", required_argument, NULL, 'k' },
+                { "one-paragraph", no_argument, NULL, 'o' },
                 { "trace", no_argument, NULL, 'v' },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },

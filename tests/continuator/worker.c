@@ -42,7 +42,7 @@ struct worker {
         uv_mutex_t mutex;
         uv_cond_t cond;
         struct job *submitted; /* loop thread: not yet released */
-        bool trace;
+        bool one_paragraph, trace;
 
         /* under mutex */
         struct job *queue, **queue_last;
@@ -98,12 +98,24 @@ static int evaluate(struct worker *worker, const struct chat *chat, struct mulm_
         return r < 0 ? r : mulm_generate_begin(worker->session, &sampling, error);
 }
 
+/* Bytes of the token that belong to the reply; fewer than all where a line break ends it. One that comes before all
+ * text is no end yet. */
+static size_t n_spoken(const struct worker *worker, const struct mulm_piece *token, unsigned n_before)
+{
+        const char *line_break = memchr(token->text, '\n', token->n_text);
+
+        if (!worker->one_paragraph || n_before == 0 || !line_break)
+                return token->n_text;
+        return (size_t)(line_break - token->text);
+}
+
 static void generate(struct worker *worker, struct job *job)
 {
         struct piece piece = { .type = PIECE_TYPE_TEXT };
         struct mulm_error error = { "" };
         struct mulm_piece token;
         bool wanted = true;
+        size_t n;
         int r;
 
         if (worker->trace)
@@ -114,9 +126,13 @@ static void generate(struct worker *worker, struct job *job)
                 r = mulm_generate_next(worker->session, &token, &error);
                 if (r != MULM_GENERATE_PIECE)
                         break;
-                piece.n_output_tokens++;
-                piece.text = strndup(token.text, token.n_text);
+                n = n_spoken(worker, &token, piece.n_output_tokens++);
+                piece.text = strndup(token.text, n);
                 wanted = push(job, &piece);
+                if (n < token.n_text) {
+                        r = MULM_GENERATE_END;
+                        break;
+                }
         }
         if (worker->trace)
                 fprintf(stderr, "%s after %u tokens\n", wanted ? "over" : "cancelled", piece.n_output_tokens);
@@ -224,6 +240,7 @@ int worker_new(struct worker **ret_worker, uv_loop_t *loop, const struct worker_
         if (!worker)
                 return -ENOMEM;
         worker->queue_last = &worker->queue;
+        worker->one_paragraph = options->one_paragraph;
         worker->trace = options->trace;
 
         r = open_model(worker, options, error);

@@ -38,6 +38,7 @@ typedef void (*job_fn)(void *userdata);
 struct worker_options {
         const char *model_path;
         unsigned n_threads; /* 0: as libmulm chooses */
+        bool one_paragraph; /* a reply ends in front of its first line break, as a spoken one does */
         bool trace;         /* say on stderr when a job begins, how it ended and after how many tokens */
 };
 
