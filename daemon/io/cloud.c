@@ -26,6 +26,7 @@ struct cloud {
         struct curlloop *curlloop;
         struct cloud_attempt *attempts; /* the newest first */
         struct buf bytes, text;         /* what the event being delivered points to */
+        struct buf retry[3];            /* and the headers in it */
         bool delivering;                /* cloud_turn() is at work */
         bool closed;                    /* meanwhile: it frees the cloud */
 };
@@ -34,6 +35,8 @@ static void cloud_free(struct cloud *cloud)
 {
         buf_done(&cloud->bytes);
         buf_done(&cloud->text);
+        for (size_t i = 0; i < ARRAY_SIZE(cloud->retry); i++)
+                buf_done(&cloud->retry[i]);
         free(cloud);
 }
 
@@ -81,6 +84,18 @@ static struct cloud_attempt *cloud_find_due(struct cloud *cloud)
         return NULL;
 }
 
+/* libcurl's own copy does not outlive its next call. */
+static const char *attempt_header(struct cloud_attempt *attempt, const char *name, struct buf *value)
+{
+        struct curl_header *header;
+
+        buf_clear(value);
+        if (curl_easy_header(attempt->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK ||
+            buf_add_string(value, header->value) < 0)
+                return NULL;
+        return buf_string(value);
+}
+
 static void attempt_take_headers(struct cloud_attempt *attempt, struct cloud_event *ret_event)
 {
         const char *content_type = NULL;
@@ -92,6 +107,11 @@ static void attempt_take_headers(struct cloud_attempt *attempt, struct cloud_eve
                 buf_add_string(&attempt->cloud->text, content_type);
         ret_event->type = CLOUD_EVENT_HEADERS;
         ret_event->content_type = buf_string(&attempt->cloud->text);
+        ret_event->retry = (struct retry_headers){
+                .retry_after_ms = attempt_header(attempt, "retry-after-ms", &attempt->cloud->retry[0]),
+                .retry_after = attempt_header(attempt, "retry-after", &attempt->cloud->retry[1]),
+                .should_retry = attempt_header(attempt, "x-should-retry", &attempt->cloud->retry[2]),
+        };
 }
 
 static void attempt_take_bytes(struct cloud_attempt *attempt, struct cloud_event *ret_event)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "daemon/core/retry.h"
 #include "daemon/core/settings.h"
 #include "libmulm/base/buf.h"
 
@@ -39,9 +40,10 @@ enum cloud_failure {
 
 struct cloud_event {
         enum cloud_event_type type;
-        unsigned status;          /* from HEADERS on */
-        const char *content_type; /* HEADERS; "" if none */
-        const char *bytes;        /* BYTES */
+        unsigned status;            /* from HEADERS on */
+        const char *content_type;   /* HEADERS; "" if none */
+        struct retry_headers retry; /* HEADERS: when the server wants to be asked again */
+        const char *bytes;          /* BYTES */
         size_t n_bytes;
         enum cloud_failure failure; /* FAILED */
         const char *message;        /* FAILED: a sentence without secrets */

@@ -141,6 +141,11 @@ void serve_plain(struct fixture *fixture, const char *scenario, const char *http
         free(port);
 }
 
+static const char *or_dash(const char *text)
+{
+        return text ? text : "-";
+}
+
 void on_cloud(void *userdata, const struct cloud_event *event)
 {
         struct heard *heard = userdata;
@@ -152,6 +157,8 @@ void on_cloud(void *userdata, const struct cloud_event *event)
                 heard->n_headers++;
                 heard->status = event->status;
                 snprintf(heard->content_type, sizeof(heard->content_type), "%s", event->content_type);
+                snprintf(heard->retry, sizeof(heard->retry), "%s\n%s\n%s\n", or_dash(event->retry.retry_after_ms),
+                         or_dash(event->retry.retry_after), or_dash(event->retry.should_retry));
                 break;
         case CLOUD_EVENT_BYTES:
                 assert_int_equal(heard->n_headers, 1);

@@ -42,6 +42,7 @@ struct heard {
         unsigned n_headers, n_bytes, n_end, n_failed;
         unsigned status;
         char content_type[64];
+        char retry[128]; /* the headers about it that came, a line each */
         struct buf body;
         enum cloud_failure failure;
         struct buf message;

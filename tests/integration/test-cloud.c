@@ -362,6 +362,26 @@ static void test_answer_while_the_upload_is_paused_is_heard_at_once(void **state
         heard_done(&heard);
 }
 
+static void test_headers_about_another_try_are_told(void **state)
+{
+        struct fixture *fixture = *state;
+        struct heard heard;
+
+        serve_tls(fixture,
+                  "[{\"at\": \"headers\", \"status\": 429, \"headers\": {\"retry-after-ms\": \"250.5\", "
+                  "\"x-should-retry\": \"false\"}}, {\"at\": \"headers\", \"status\": 503, \"headers\": "
+                  "{\"retry-after\": \"Sun, 06 Nov 1994 08:49:37 GMT\"}}]",
+                  "good", "2");
+        heard_open(&heard, fixture);
+        run_until(fixture, &heard.n_headers, 1);
+        assert_string_equal(heard.retry, "250.5\n-\nfalse\n");
+        heard_done(&heard);
+        heard_open(&heard, fixture);
+        run_until(fixture, &heard.n_headers, 1);
+        assert_string_equal(heard.retry, "-\nSun, 06 Nov 1994 08:49:37 GMT\n-\n");
+        heard_done(&heard);
+}
+
 static void test_empty_answer_ends_without_bytes(void **state)
 {
         struct fixture *fixture = *state;
@@ -413,6 +433,7 @@ int main(void)
                 TEST(test_attempt_closed_in_mid_body_resets_its_stream_of_a_shared_connection),
                 TEST(test_attempt_closed_before_it_is_connected_says_nothing_more),
                 TEST(test_answer_while_the_upload_is_paused_is_heard_at_once),
+                TEST(test_headers_about_another_try_are_told),
                 TEST(test_empty_answer_ends_without_bytes),
                 TEST(test_redirect_is_not_followed),
         };
