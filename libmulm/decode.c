@@ -29,6 +29,7 @@ struct decode {
         const struct kv *kv;
 
         uint32_t position, first_layer;
+        bool is_batch;    /* the token came with others */
         float *x;         /* [n_embedding], the residual stream */
         float *query;     /* [n_heads * head_size] */
         float *attention; /* [n_heads * head_size] */
@@ -86,7 +87,7 @@ static void attend(struct decode *decode, uint32_t layer, float *scores, size_t 
                 model->kernels->attention(decode->attention + head, scores, decode->query + head, last - first,
                                           kv_keys(decode->kv, layer, 0) + offset,
                                           kv_values(decode->kv, layer, 0) + offset, decode->kv->n_width,
-                                          decode->position + 1, model->head_size);
+                                          decode->position + 1, model->head_size, decode->is_batch);
         }
 }
 
@@ -171,6 +172,7 @@ void decode_from_layer(struct decode *decode, const float *x, uint32_t layer, ui
         ops_rotation(decode->model, position, decode->rotation);
         decode->position = position;
         decode->first_layer = layer;
+        decode->is_batch = true;
         pool_run(decode->pool, run, decode);
 }
 
@@ -180,6 +182,7 @@ void decode_token(struct decode *decode, uint32_t token, uint32_t position)
         ops_rotation(decode->model, position, decode->rotation);
         decode->position = position;
         decode->first_layer = 0;
+        decode->is_batch = false;
         pool_run(decode->pool, run, decode);
 }
 

@@ -187,7 +187,7 @@ static void attend(struct prefill *prefill, uint32_t thread, uint32_t layer)
                                                   prefill->query + at, n_group,
                                                   kv_keys(prefill->kv, layer, 0) + offset,
                                                   kv_values(prefill->kv, layer, 0) + offset, prefill->kv->n_width,
-                                                  prefill->position + t + 1, model->head_size);
+                                                  prefill->position + t + 1, model->head_size, true);
                 }
 }
 

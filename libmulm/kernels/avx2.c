@@ -123,7 +123,7 @@ static inline __attribute__((always_inline)) void rows_float(enum quant_type typ
                 for (; c < n_columns; c++)
                         for (size_t r = 0; r < TILE; r++)
                                 rest[r] += load_weight(type, rows[r], c) * x[c];
-                store_tile(y + i, _mm_add_ps(sum_wide_tile(sums), _mm_loadu_ps(rest)), n_rows - i);
+                store_tile(y + i, _mm_add_ps(sum_tile(sums), _mm_loadu_ps(rest)), n_rows - i);
         }
 }
 
@@ -199,30 +199,28 @@ static void dequantise_q4_1(float *y, const void *row, size_t n_columns)
 
 /* -------------------------------------------------------------------------------------------- exponentials */
 
-/* exp(x) for x <= 88, to 2 units in the last place: x = n ln 2 + r, 2^n times the polynomial of Cephes' expf in r
- * (Moshier, https://www.netlib.org/cephes/, single/expf.c). Below -87.3 it is 0. */
+/* exp(x) for x <= 88, to 1.5 units in the last place; below -87.3 it is 0. The method and the polynomial are those of
+ * the Arm Optimized Routines' vector expf (https://github.com/ARM-software/optimized-routines), which llama.cpp uses
+ * too: x = n ln 2 + b, where adding 1.5 * 2^23 rounds n to an integer and leaves it in the low bits. */
 static inline __m256 exponential(__m256 x)
 {
-        const __m256 lowest = _mm256_set1_ps(-87.33654f);
-        __m256 valid = _mm256_cmp_ps(x, lowest, _CMP_GE_OQ), n, r, y;
-        __m256i power;
+        const __m256 lowest = _mm256_set1_ps(-87.3f), shift = _mm256_set1_ps(0x1.8p23f);
+        __m256 valid = _mm256_cmp_ps(x, lowest, _CMP_GE_OQ), z, n, b, bb, power, high, low, y;
 
         x = _mm256_max_ps(x, lowest);
-        n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
-                            _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-        r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
-        r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
+        z = _mm256_fmadd_ps(x, _mm256_set1_ps(0x1.715476p+0f), shift);
+        n = _mm256_sub_ps(z, shift);
+        b = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e4p-1f), x);
+        b = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.7f7d1cp-20f), b);
+        power = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(z), 23),
+                                                     _mm256_castps_si256(_mm256_set1_ps(1.0f))));
 
-        y = _mm256_set1_ps(1.9875691500e-4f);
-        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1.3981999507e-3f));
-        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(8.3334519073e-3f));
-        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(4.1665795894e-2f));
-        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1.6666665459e-1f));
-        y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(5.0000001201e-1f));
-        y = _mm256_fmadd_ps(y, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
-
-        power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
-        return _mm256_and_ps(_mm256_mul_ps(y, _mm256_castsi256_ps(power)), valid);
+        bb = _mm256_mul_ps(b, b);
+        high = _mm256_fmadd_ps(_mm256_set1_ps(0x1.0e4020p-7f), b, _mm256_set1_ps(0x1.573e2ep-5f));
+        low = _mm256_fmadd_ps(_mm256_set1_ps(0x1.555e66p-3f), b, _mm256_set1_ps(0x1.fffdb6p-2f));
+        y = _mm256_mul_ps(_mm256_set1_ps(0x1.ffffecp-1f), b);
+        y = _mm256_fmadd_ps(_mm256_fmadd_ps(high, bb, low), bb, y);
+        return _mm256_and_ps(_mm256_fmadd_ps(y, power, power), valid);
 }
 
 static void swiglu(float *gate, const float *up, size_t n)
@@ -270,22 +268,24 @@ static float exp_sum(const float *x, float largest, size_t n)
 
 static void softmax(float *x, size_t n)
 {
-        float largest = maximum(x, n), sum = 0.0f, inverse;
-        __m256 shift = _mm256_set1_ps(largest), lanes = _mm256_setzero_ps();
-        size_t i = 0;
+        __m256 shift = _mm256_set1_ps(maximum(x, n));
+        double sum = 0.0;
+        float inverse;
 
-        for (; i + LANES <= n; i += LANES) {
-                __m256 y = exponential(_mm256_sub_ps(_mm256_loadu_ps(x + i), shift));
+        for (size_t i = 0; i < n; i += LANES) {
+                float lanes[LANES];
+                size_t n_lanes = n - i < LANES ? n - i : LANES;
+                __m256 y;
 
-                _mm256_storeu_ps(x + i, y);
-                lanes = _mm256_add_ps(lanes, y);
+                _mm256_storeu_ps(lanes, _mm256_set1_ps(-INFINITY));
+                memcpy(lanes, x + i, n_lanes * sizeof(*x));
+                y = exponential(_mm256_sub_ps(_mm256_loadu_ps(lanes), shift));
+                sum += (double)sum_lanes(y);
+                _mm256_storeu_ps(lanes, y);
+                memcpy(x + i, lanes, n_lanes * sizeof(*x));
         }
-        for (; i < n; i++) {
-                x[i] = expf(x[i] - largest);
-                sum += x[i];
-        }
-        inverse = 1.0f / (sum + sum_lanes(lanes));
-        for (i = 0; i < n; i++)
+        inverse = (float)(1.0 / sum);
+        for (size_t i = 0; i < n; i++)
                 x[i] *= inverse;
 }
 
@@ -293,15 +293,22 @@ static void softmax(float *x, size_t n)
 
 static void rms_norm(float *y, const float *x, const float *weight, size_t n, float epsilon)
 {
-        __m256 lanes = _mm256_setzero_ps();
-        float sum = 0.0f, scale;
+        __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+        double lanes[4], sum = 0.0;
+        float scale;
         size_t i = 0;
 
-        for (; i + LANES <= n; i += LANES)
-                lanes = _mm256_fmadd_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(x + i), lanes);
+        for (; i + LANES <= n; i += LANES) {
+                __m256 square = _mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(x + i));
+
+                low = _mm256_add_pd(low, _mm256_cvtps_pd(_mm256_castps256_ps128(square)));
+                high = _mm256_add_pd(high, _mm256_cvtps_pd(_mm256_extractf128_ps(square, 1)));
+        }
         for (; i < n; i++)
-                sum += x[i] * x[i];
-        scale = 1.0f / sqrtf((sum + sum_lanes(lanes)) / (float)n + epsilon);
+                sum += (double)(x[i] * x[i]);
+        _mm256_storeu_pd(lanes, _mm256_add_pd(low, high));
+        sum += lanes[0] + lanes[1] + lanes[2] + lanes[3];
+        scale = 1.0f / sqrtf((float)(sum / (double)n) + epsilon);
 
         for (i = 0; i + LANES <= n; i += LANES)
                 _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(scale)),
@@ -310,15 +317,17 @@ static void rms_norm(float *y, const float *x, const float *weight, size_t n, fl
                 y[i] = x[i] * scale * weight[i];
 }
 
+/* Each product with x[2i] is rounded only with the sum, as a compiler contracts the formulas. */
 static void rope(float *x, const float *rotation, size_t n)
 {
         size_t i = 0;
 
         for (; i + LANES <= n; i += LANES) {
                 __m256 pair = _mm256_loadu_ps(x + i), turn = _mm256_loadu_ps(rotation + i);
-                __m256 swapped = _mm256_mul_ps(_mm256_permute_ps(pair, 0xb1), _mm256_movehdup_ps(turn));
+                __m256 first = _mm256_moveldup_ps(pair), second = _mm256_movehdup_ps(pair);
+                __m256 crossed = _mm256_mul_ps(second, _mm256_permute_ps(turn, 0xb1));
 
-                _mm256_storeu_ps(x + i, _mm256_fmaddsub_ps(pair, _mm256_moveldup_ps(turn), swapped));
+                _mm256_storeu_ps(x + i, _mm256_fmaddsub_ps(first, turn, crossed));
         }
         for (; i < n; i += 2) {
                 float cosine = rotation[i], sine = rotation[i + 1], a = x[i], b = x[i + 1];
@@ -328,54 +337,82 @@ static void rope(float *x, const float *rotation, size_t n)
         }
 }
 
-static inline void add_scaled(float *out, const float *x, float factor, size_t n)
+/* ----------------------------------------------------------------------------------------------- attention */
+
+/* In the order of llama.cpp's dot product of floats: 32 interleaved sums. */
+static float dot_floats(const float *a, const float *b, size_t n)
 {
+        __m256 sums[4] = { 0 }, all;
+        __m128 half;
+        float sum;
         size_t i = 0;
 
-        for (; i + LANES <= n; i += LANES)
-                _mm256_storeu_ps(out + i, _mm256_fmadd_ps(_mm256_set1_ps(factor), _mm256_loadu_ps(x + i),
-                                                          _mm256_loadu_ps(out + i)));
-        for (; i < n; i++)
-                out[i] += factor * x[i];
+        for (; i + 4 * LANES <= n; i += 4 * LANES)
+#pragma GCC unroll 4
+                for (size_t k = 0; k < 4; k++)
+                        sums[k] = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + k * LANES),
+                                                  _mm256_loadu_ps(b + i + k * LANES), sums[k]);
+        all = _mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3]));
+        half = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+        half = _mm_hadd_ps(half, half);
+        for (sum = _mm_cvtss_f32(_mm_hadd_ps(half, half)); i < n; i++)
+                sum += a[i] * b[i];
+        return sum;
 }
 
-/* 32 columns at a time stay in registers over all positions. */
-static void add_values(float *out, const float *scores, const float *values, size_t n_stride, size_t n_positions,
-                       size_t head_size)
+/* Scores times values over positions first, first + n_ways, ...: eight columns. */
+static inline __m256 weigh_positions(const float *scores, const float *values, size_t n_stride, size_t n_positions,
+                                     size_t first, size_t n_ways)
 {
-        size_t i = 0;
+        __m256 sum = _mm256_setzero_ps();
 
-        for (; i + 4 * LANES <= head_size; i += 4 * LANES) {
-                __m256 sums[4] = { 0 };
+        for (size_t p = first; p < n_positions; p += n_ways)
+                sum = _mm256_fmadd_ps(_mm256_set1_ps(scores[p]), _mm256_loadu_ps(values + p * n_stride), sum);
+        return sum;
+}
 
-                for (size_t p = 0; p < n_positions; p++) {
-                        __m256 score = _mm256_set1_ps(scores[p]);
+/* Eight columns of the weighted sum of values, positions interleaved in 8 or 32 sums as llama.cpp's matrix product
+ * and dot product do it. */
+static __m256 weigh_columns(const float *scores, const float *values, size_t n_stride, size_t n_positions,
+                            size_t n_ways)
+{
+        __m256 s[LANES];
 
-#pragma GCC unroll 4
-                        for (size_t k = 0; k < 4; k++)
-                                sums[k] = _mm256_fmadd_ps(
-                                        score, _mm256_loadu_ps(values + p * n_stride + i + k * LANES), sums[k]);
-                }
-                for (size_t k = 0; k < 4; k++)
-                        _mm256_storeu_ps(out + i + k * LANES, sums[k]);
+        for (size_t k = 0; k < LANES; k++) {
+                __m256 parts[4];
+
+                for (size_t j = 0; j < n_ways / LANES; j++)
+                        parts[j] = weigh_positions(scores, values, n_stride, n_positions, k + j * LANES, n_ways);
+                s[k] = n_ways == LANES
+                               ? parts[0]
+                               : _mm256_add_ps(_mm256_add_ps(parts[0], parts[2]), _mm256_add_ps(parts[1], parts[3]));
         }
-        memset(out + i, 0, (head_size - i) * sizeof(*out));
-        for (size_t p = 0; i < head_size && p < n_positions; p++)
-                add_scaled(out + i, values + p * n_stride + i, scores[p], head_size - i);
+        for (size_t k = 0; k < 4; k++)
+                s[k] = _mm256_add_ps(s[k], s[k + 4]);
+        if (n_ways == LANES)
+                return _mm256_add_ps(_mm256_add_ps(s[0], s[2]), _mm256_add_ps(s[1], s[3]));
+        return _mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3]));
 }
 
 static void attention(float *out, float *scores, const float *queries, size_t n_queries, const float *keys,
-                      const float *values, size_t n_stride, size_t n_positions, size_t head_size)
+                      const float *values, size_t n_stride, size_t n_positions, size_t head_size, bool is_batch)
 {
         float scale = 1.0f / sqrtf((float)head_size);
 
         for (size_t h = 0; h < n_queries; h++, queries += head_size, out += head_size) {
-                rows_float(QUANT_F32, scores, (const char *)keys, n_stride * sizeof(*keys), n_positions, head_size,
-                           queries);
+                size_t i = 0;
+
                 for (size_t p = 0; p < n_positions; p++)
-                        scores[p] *= scale;
+                        scores[p] = dot_floats(keys + p * n_stride, queries, head_size) * scale;
                 softmax(scores, n_positions);
-                add_values(out, scores, values, n_stride, n_positions, head_size);
+                for (; i + LANES <= head_size; i += LANES)
+                        _mm256_storeu_ps(out + i, weigh_columns(scores, values + i, n_stride, n_positions,
+                                                                is_batch ? LANES : 4 * LANES));
+                for (; i < head_size; i++) {
+                        out[i] = 0.0f;
+                        for (size_t p = 0; p < n_positions; p++)
+                                out[i] += scores[p] * values[p * n_stride + i];
+                }
         }
 }
 

@@ -6,6 +6,10 @@
  * Rows go through in tiles of four, so that one load of the activations serves four rows and the four sums are added
  * across lanes once per tile, and while a tile is computed the next one is prefetched: four streams of a few hundred
  * bytes each are too short for the hardware to learn.
+ *
+ * The order of additions is that of llama.cpp on such a processor: eight interleaved sums, then halves, then
+ * quarters. Quantised activations make a difference in the last bit grow (a value that rounds to the other side is
+ * off by 1/127 of the block's greatest), so the same order is what keeps long replies equal.
  */
 #pragma once
 
@@ -25,17 +29,15 @@ static inline float sum_lanes(__m256 v)
         return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
 }
 
-/* The lane sums of four vectors. */
-static inline __m128 sum_tile(const __m128 v[TILE])
+/* The lane sums of four vectors, each added in the order of sum_lanes(). */
+static inline __m128 sum_tile(const __m256 v[TILE])
 {
-        return _mm_hadd_ps(_mm_hadd_ps(v[0], v[1]), _mm_hadd_ps(v[2], v[3]));
-}
+        __m128 sums[TILE];
 
-static inline __m128 sum_wide_tile(const __m256 v[TILE])
-{
-        __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
-
-        return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+        for (size_t r = 0; r < TILE; r++)
+                sums[r] = _mm_add_ps(_mm256_castps256_ps128(v[r]), _mm256_extractf128_ps(v[r], 1));
+        _MM_TRANSPOSE4_PS(sums[0], sums[1], sums[2], sums[3]);
+        return _mm_add_ps(_mm_add_ps(sums[0], sums[2]), _mm_add_ps(sums[1], sums[3]));
 }
 
 static inline __m128i sum_halves(__m256i v)

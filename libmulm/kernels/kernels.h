@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,9 +82,10 @@ struct kernels {
 
         /* n_queries heads that share one key and value head: out[h] = sum of softmax(q[h] . k / sqrt(head_size)) * v.
          * queries and out are [n_queries x head_size]; keys and values are n_positions rows, n_stride floats apart;
-         * scores is scratch for n_positions floats. */
+         * scores is scratch for n_positions floats. is_batch: the position is one of several evaluated together, for
+         * which llama.cpp adds in another order. */
         void (*attention)(float *out, float *scores, const float *queries, size_t n_queries, const float *keys,
-                          const float *values, size_t n_stride, size_t n_positions, size_t head_size);
+                          const float *values, size_t n_stride, size_t n_positions, size_t head_size, bool is_batch);
 };
 
 extern const struct kernels kernels_scalar;

@@ -248,10 +248,11 @@ static void softmax(float *x, size_t n)
 }
 
 static void attention(float *out, float *scores, const float *queries, size_t n_queries, const float *keys,
-                      const float *values, size_t n_stride, size_t n_positions, size_t head_size)
+                      const float *values, size_t n_stride, size_t n_positions, size_t head_size, bool is_batch)
 {
         float scale = 1.0f / sqrtf((float)head_size);
 
+        (void)is_batch;
         for (size_t h = 0; h < n_queries; h++, queries += head_size, out += head_size) {
                 for (size_t p = 0; p < n_positions; p++) {
                         struct kernel_vector query = { .values = queries };

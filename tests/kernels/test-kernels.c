@@ -364,8 +364,9 @@ static void test_attention_agrees(void **state)
                 float *a = allocate(n * sizeof(*a)), *b = allocate(n * sizeof(*b));
 
                 kernels_scalar.attention(a, scores, queries, n_queries, keys, values, n_stride, n_positions,
-                                         head_size);
-                best->attention(b, scores, queries, n_queries, keys, values, n_stride, n_positions, head_size);
+                                         head_size, round % 2);
+                best->attention(b, scores, queries, n_queries, keys, values, n_stride, n_positions, head_size,
+                                round % 2);
                 assert_all_near(b, a, n, 2e-5f);
                 free(queries), free(scores), free(keys), free(values), free(a), free(b);
         }
