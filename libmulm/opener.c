@@ -193,6 +193,9 @@ int mulm_opener_next(mulm_session *session, struct mulm_word *ret_word, struct m
                 struct chunk chunk;
                 int r, said = 0;
 
+                /* More tokens cannot make it more probable: do not evaluate them. */
+                if (opener->word.n > 0 && is_unsure(opener))
+                        return finish(session, MULM_OPENER_UNSURE);
                 r = take_chunk(session, &chunk);
                 if (r < 0)
                         return error_no_memory(error);
@@ -210,8 +213,6 @@ int mulm_opener_next(mulm_session *session, struct mulm_word *ret_word, struct m
                         return error_no_memory(error);
                 if (said)
                         return said;
-                if (is_unsure(opener))
-                        return finish(session, MULM_OPENER_UNSURE);
                 if (opener->word.n >= WORD_MAX)
                         return say(session, ret_word);
         }

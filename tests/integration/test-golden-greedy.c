@@ -229,7 +229,8 @@ static void test_logits_of_smollm2_are_those_of_llama_cpp(void **state)
         check_logits(&golden_smollm2);
 }
 
-int main(void)
+/* One argument: a pattern for the names of the tests to run. */
+int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_logits_of_our_model_are_those_of_llama_cpp),
@@ -238,5 +239,7 @@ int main(void)
                 cmocka_unit_test(test_greedy_replies_of_smollm2_are_those_of_llama_cpp),
         };
 
+        if (argc > 1)
+                cmocka_set_test_filter(argv[1]);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
