@@ -22,8 +22,8 @@ PREFILLS = (16, 64, 256)
 THREADS = min(os.cpu_count() or 1, 4)
 
 FIRST_WORD_RATIO_MAX = 0.5
-MEMORY_EXTRA_MAX = 24 * 2**20
-RELEASE_US_MAX = 2000
+MEMORY_EXTRA_MIB_MAX = 24
+RELEASE_MS_MAX = 2
 
 
 def prompts():
@@ -64,8 +64,7 @@ def resident_bytes(pid):
         return int(re.search(r"^VmRSS:\s+(\d+) kB$", file.read(), re.MULTILINE)[1]) * 1024
 
 
-def bench_daemon():
-    llama = llama_folder()
+def bench_daemon(llama):
     with Stage() as stage:
         address = stage.bus()
         certificate, key = stage.certificate()
@@ -90,48 +89,46 @@ def median_us(results):
     return statistics.median(result["first_text_us"] for result in results[WARM_UP:])
 
 
-def rows(asked, streamed, arrivals, resident):
-    """(what, goal, measured, met or None), for the table."""
-    table = []
-    first = median_us(asked)
-    if streamed:
-        ratio = first / median_us(streamed)
-        table.append(
-            (
-                "Ask to first word, as a part of llama.cpp server's first token",
-                f"<= {FIRST_WORD_RATIO_MAX}",
-                f"{ratio:.2f} ({first / 1000:.1f} ms of {median_us(streamed) / 1000:.1f} ms)",
-                ratio <= FIRST_WORD_RATIO_MAX,
-            )
-        )
-    else:
-        table.append(("Ask to first word (llama.cpp: not to be had)", "", f"{first / 1000:.1f} ms", None))
+def row(what, value, unit, goal=None, note=""):
+    """A line of the table and an object of the JSON. `goal` is the most that is wanted."""
+    return {
+        "what": what,
+        "value": round(value, 3),
+        "unit": unit,
+        "goal": goal,
+        "met": None if goal is None else value <= goal,
+        "note": note,
+    }
 
-    extra = resident - os.path.getsize(MODEL)
+
+def rows(asked, streamed, arrivals, resident):
+    first_ms = median_us(asked) / 1000
+    if streamed:
+        peer_ms = median_us(streamed) / 1000
+        what = "Ask to first word, in first tokens of llama.cpp's server"
+        note = f"{first_ms:.1f} ms of {peer_ms:.1f} ms"
+        table = [row(what, first_ms / peer_ms, "", FIRST_WORD_RATIO_MAX, note)]
+    else:
+        table = [row("Ask to first word; llama.cpp is not to be had", first_ms, "ms")]
+
     table.append(
-        (
+        row(
             f"resident memory after {len(asked)} requests, beyond the model file",
-            f"<= {MEMORY_EXTRA_MAX / 2**20:.0f} MiB",
-            f"{extra / 2**20:.1f} MiB ({resident / 2**20:.1f} MiB in all)",
-            extra <= MEMORY_EXTRA_MAX,
+            (resident - os.path.getsize(MODEL)) / 2**20,
+            "MiB",
+            MEMORY_EXTRA_MIB_MAX,
+            f"{resident / 2**20:.1f} MiB in all",
         )
     )
 
     if len(arrivals) != len(asked):
         raise Failed(f"{len(asked)} questions, but {len(arrivals)} bodies came to the continuator")
     # from before the call was sent: its way over the bus counts too
-    release = statistics.median(
+    release_us = statistics.median(
         arrival - result["asked_us"] - result["timings"]["released_us"]
         for arrival, result in list(zip(arrivals, asked))[WARM_UP:]
     )
-    table.append(
-        (
-            "opener end to whole request at the server, warm connection",
-            f"<= {RELEASE_US_MAX / 1000:.0f} ms",
-            f"{release / 1000:.2f} ms",
-            release <= RELEASE_US_MAX,
-        )
-    )
+    table.append(row("opener end to whole request at the server", release_us / 1000, "ms", RELEASE_MS_MAX))
     return table
 
 
@@ -146,9 +143,8 @@ def llama_bench(folder, n_threads):
     return found
 
 
-def bench_engine():
+def bench_engine(llama):
     names = [f"prefill_{n}_tokens_per_second" for n in PREFILLS] + ["decode_tokens_per_second"]
-    llama = llama_folder()
     ours, theirs = {}, {}
     for _ in range(ENGINE_ROUNDS):
         for run in json.loads(output_of(f"{BUILD}/libmulm/mulm", "bench", "-m", MODEL, "--json"))["runs"]:
@@ -161,23 +157,23 @@ def bench_engine():
     for n_threads, runs in ours.items():
         for name in names:
             rate = statistics.median(run[name] for run in runs)
-            measured = f"{rate:.0f} tokens/s"
+            note = ""
             if llama:
                 peer = statistics.median(run[name] for run in theirs[n_threads])
-                measured += f", {rate / peer:.2f} times llama-bench ({peer:.0f})"
+                note = f"{rate / peer:.2f} times llama-bench ({peer:.0f})"
             what = name.removesuffix("_tokens_per_second").replace("_", " of ")
-            table.append((f"{what}, threads: {n_threads}", "", measured, None))
+            table.append(row(f"{what}, threads: {n_threads}", rate, "tokens/s", note=note))
         word = statistics.median(run["first_word_ms"] for run in runs)
-        table.append((f"question to first word, threads: {n_threads}", "", f"{word:.1f} ms", None))
+        table.append(row(f"question to first word, threads: {n_threads}", word, "ms"))
     return table
 
 
 def print_table(table, about):
-    width = max(len(row[0]) for row in table)
-    print(f"{'':{width}}  {'goal':<10}  {'':7}  measured")
-    for what, goal, measured, met in table:
-        verdict = "" if met is None else "met" if met else "not met"
-        print(f"{what:{width}}  {goal:<10}  {verdict:7}  {measured}")
+    width = max(len(line["what"]) for line in table)
+    for line in table:
+        value = f"{line['value']:.2f} {line['unit']}".strip()
+        goal = "" if line["goal"] is None else f"at most {line['goal']}: {'met' if line['met'] else 'NOT MET'}"
+        print(f"{line['what']:{width}}  {value:>15}  {goal:20}  {line['note']}".rstrip())
     print("\n" + ", ".join(f"{key} {value}" for key, value in about.items()))
 
 
@@ -185,17 +181,26 @@ def main(arguments):
     if arguments not in ([], ["engine"]):
         print("Usage: ./run bench [engine]", file=sys.stderr)
         return 2
-    about = {"mulmd": version(), "model": os.path.basename(MODEL), "threads": THREADS, **machine()}
+    llama = llama_folder()
+    about = {"mulmd": version(), "model": os.path.basename(MODEL), "threads": THREADS, "llama.cpp": llama_version(llama)}
+    about.update(machine())
     try:
-        table = bench_engine() if arguments else bench_daemon()
+        table = bench_engine(llama) if arguments else bench_daemon(llama)
     except (Failed, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print_table(table, about)
     with open(os.path.join(BUILD, "bench.json"), "w", encoding="utf-8") as file:
-        names = ("what", "goal", "measured", "met")
-        json.dump({"about": about, "results": [dict(zip(names, row)) for row in table]}, file, indent=2)
+        json.dump({"about": about, "results": table}, file, indent=2)
     return 0
+
+
+def llama_version(folder):
+    if not folder:
+        return "none"
+    done = subprocess.run([f"{folder}/llama-server", "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r"version: (.*)", done.stdout + done.stderr)
+    return match[1] if match else "unknown"
 
 
 def version():
