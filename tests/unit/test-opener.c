@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "libmulm/base/macro.h"
@@ -85,9 +86,10 @@ static int run(const struct step *steps, struct mulm_opener_options options)
         begin(steps, options);
         shown[0] = '\0';
         while ((r = mulm_opener_next(&session, &word, NULL)) == MULM_OPENER_WORD) {
-                assert_true(strlen(shown) + word.n_text + 2 < sizeof(shown));
-                strncat(shown, word.text, word.n_text);
-                strcat(shown, "|");
+                const size_t n = strlen(shown);
+
+                assert_true(n + word.n_text + 2 < sizeof(shown));
+                snprintf(shown + n, sizeof(shown) - n, "%.*s|", (int)word.n_text, word.text);
         }
         assert_int_equal(mulm_opener_next(&session, &word, NULL), r);
         return r;
