@@ -67,14 +67,14 @@ int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, co
         struct cloud_attempt *attempt;
 
         (void)cloud;
-        (void)request;
         if (fake_io.cloud.open_result < 0) {
                 (void)buf_add_string(error, "The key file cannot be read.");
                 return fake_io.cloud.open_result;
         }
         assert_true(fake_io.cloud.n_attempts < FAKE_ATTEMPTS_MAX);
         attempt = &fake_io.cloud.attempts[fake_io.cloud.n_attempts++];
-        *attempt = (struct cloud_attempt){ .fn = fn, .userdata = userdata, .endpoint = endpoint };
+        *attempt =
+                (struct cloud_attempt){ .fn = fn, .userdata = userdata, .endpoint = endpoint, .request = *request };
         attempt->times.opened_us = fake_io.clock.now_us;
         *ret_attempt = attempt;
         return 0;

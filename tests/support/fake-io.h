@@ -21,6 +21,7 @@ struct cloud_attempt {
         cloud_bytes_fn fn;
         void *userdata;
         const struct settings_endpoint *endpoint;
+        struct cloud_request request;
         char *body; /* NULL until released */
         bool closed;
         struct cloud_times times;

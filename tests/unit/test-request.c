@@ -463,6 +463,41 @@ static void test_engine_that_cannot_leaves_it_to_the_cloud(void **state)
         assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_COMPLETE);
 }
 
+static void test_dialect_is_the_one_that_is_configured(void **state)
+{
+        struct fixture *fixture = *state;
+
+        set(&fixture->settings, "Endpoint primary", "Dialect", "anthropic");
+        ask(fixture, REQUEST_OPTIONS_NULL);
+        assert_string_equal(fake_attempt()->request.path, "/messages");
+        assert_string_equal(fake_attempt()->request.key_header, "x-api-key: ");
+        assert_string_equal(fake_attempt()->request.header, "anthropic-version: 2023-06-01");
+        say_opener(fixture);
+        assert_non_null(strstr(fake_attempt()->body, "\"max_tokens\":400"));
+        fake_cloud_status(fake_attempt(), 200);
+        cloud_says("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":"
+                   "\"text_delta\",\"text\":\" Canberra.\"}}\n\n"
+                   "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+        assert_string_equal(request_text(fixture->request), "The capital is Canberra.");
+        assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_COMPLETE);
+        assert_string_equal(fixture->heard.form, "instruction");
+}
+
+static void test_configured_form_is_kept(void **state)
+{
+        struct fixture *fixture = *state;
+
+        set(&fixture->settings, "Endpoint primary", "Prefill", "continue");
+        ask(fixture, REQUEST_OPTIONS_NULL);
+        say_opener(fixture);
+        assert_non_null(strstr(fake_attempt()->body, "\"continue_final_message\":true"));
+        fake_cloud_status(fake_attempt(), 400);
+        cloud_says("{\"error\":{\"message\":\"no prefill\"}}");
+        fake_cloud_end(fake_attempt());
+        assert_int_equal(fake_io.cloud.n_attempts, 1);
+        finish_locally(fixture);
+}
+
 static void test_reply_that_was_not_streamed_is_spoken_once(void **state)
 {
         struct fixture *fixture = *state;
@@ -541,6 +576,8 @@ int main(void)
                 request_test(test_unreadable_key_is_named_and_finished_locally),
                 request_test(test_unreadable_key_without_an_opener_is_answered_locally),
                 request_test(test_engine_that_cannot_leaves_it_to_the_cloud),
+                request_test(test_dialect_is_the_one_that_is_configured),
+                request_test(test_configured_form_is_kept),
                 request_test(test_reply_that_was_not_streamed_is_spoken_once),
                 request_test(test_web_page_is_not_spoken),
                 request_test(test_one_request_too_many_is_refused),
