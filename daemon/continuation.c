@@ -96,6 +96,19 @@ static void remember_shape(struct request *request)
                 (void)learned_note(&request->owner->learned, continuation->endpoint, &continuation->shape);
 }
 
+/* The endpoint did not like how it was asked: true where it is asked in another way now. Behind text, nothing can be
+ * asked again from the beginning. */
+static bool reshape(struct request *request, unsigned status, const char *message)
+{
+        struct continuation *continuation = &request->continuation;
+
+        if (continuation->stream.has_text || !may_ask_anew(request) ||
+            !capability_refused(continuation->dialect, form_is_fixed(request), status, message, &continuation->shape))
+                return false;
+        ask_anew(request);
+        return true;
+}
+
 /* The answer ended without text. */
 static void take_starved(struct request *request)
 {
@@ -158,6 +171,8 @@ static bool take_event(struct request *request)
         case DIALECT_EVENT_NONE: return true;
         case DIALECT_EVENT_TEXT: return take_text(request);
         case DIALECT_EVENT_ERROR:
+                if (reshape(request, event->status, buf_string(&event->text)))
+                        return false;
                 request_note(request, status_name(event->status), "The server reports: %s", buf_string(&event->text));
                 fail(request);
                 return false;
@@ -256,12 +271,8 @@ static void take_error_status(struct request *request)
         unsigned status;
 
         (void)dialect_error_message(buf_string(&continuation->whole), continuation->whole.n, &message);
-        if (may_ask_anew(request) &&
-            capability_refused(continuation->dialect, form_is_fixed(request), continuation->status,
-                               buf_string(&message), &continuation->shape)) {
-                ask_anew(request);
+        if (reshape(request, continuation->status, buf_string(&message)))
                 return;
-        }
         status = dialect_error_status(buf_string(&continuation->whole), continuation->whole.n, continuation->status);
         request_note(request, status_name(status), "HTTP status %u: %s", continuation->status,
                      message.n > 0 ? message.data : "no details");

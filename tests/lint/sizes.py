@@ -16,6 +16,7 @@ FUNCTION_NAMED = 60
 LONG_FILES = {
     "libmulm/gguf.c": "the reader of one format with all of its refusals",
     "tests/unit/test-dialect.c": "what each of many servers sends",
+    "tests/unit/test-request.c": "all that can happen to one request, on one fixture",
     "tests/unit/test-race.c": "the table of every state and event",
 }
 

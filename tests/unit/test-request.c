@@ -330,6 +330,25 @@ static void test_refused_prefill_is_asked_again_as_an_instruction_and_remembered
         assert_null(strstr(fake_attempt()->body, "\"assistant\""));
 }
 
+/* A gateway has sent its own status before it hears that of the server behind it. */
+static void test_refusal_inside_a_stream_is_asked_again(void **state)
+{
+        struct fixture *fixture = *state;
+
+        ask(fixture, REQUEST_OPTIONS_NULL);
+        say_opener(fixture);
+        fake_cloud_status(fake_attempt(), 200);
+        cloud_says("data: {\"error\":{\"message\":\"This model does not support assistant message prefill.\","
+                   "\"code\":400}}\n\n");
+        assert_int_equal(fake_io.cloud.n_attempts, 2);
+        assert_null(strstr(fake_attempt()->body, "\"assistant\""));
+        fake_cloud_status(fake_attempt(), 200);
+        cloud_says(C(" Canberra,") "data: {\"error\":{\"message\":\"m\",\"code\":400}}\n\n");
+        assert_int_equal(fake_io.cloud.n_attempts, 2);
+        finish_locally(fixture);
+        assert_string_equal(fixture->heard.error, "Status");
+}
+
 static void test_no_second_form_after_a_second_400(void **state)
 {
         struct fixture *fixture = *state;
@@ -566,6 +585,7 @@ int main(void)
                 request_test(test_stream_that_breaks_off_is_finished_from_what_was_shown),
                 request_test(test_refused_key_is_named),
                 request_test(test_refused_prefill_is_asked_again_as_an_instruction_and_remembered),
+                request_test(test_refusal_inside_a_stream_is_asked_again),
                 request_test(test_no_second_form_after_a_second_400),
                 request_test(test_answer_of_reasoning_alone_is_asked_for_again),
                 request_test(test_reasoning_without_end_is_given_up),
