@@ -12,6 +12,7 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 TYPES = {
+    "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
     "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
     "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
     "q4_0": (gguf.GGMLQuantizationType.Q4_0, gguf.LlamaFileType.MOSTLY_Q4_0),
@@ -50,7 +51,7 @@ def add_vocabulary(writer, vocabulary):
 
 def add_tensor(writer, name, array, kind):
     """Norms stay F32; where rows are quantised to four bits, the embedding, which is the head too, gets eight."""
-    if array.ndim == 1:
+    if array.ndim == 1 or kind == gguf.GGMLQuantizationType.F32:
         return writer.add_tensor(name, array)
     if kind == gguf.GGMLQuantizationType.F16:
         return writer.add_tensor(name, array.astype(np.float16))
@@ -80,5 +81,5 @@ def write(path, network, vocabulary, settings, kind):
 
 
 def write_all(folder, network, vocabulary, settings):
-    for kind in TYPES:
+    for kind in ("f16", "q8_0", "q4_0"):
         write(os.path.join(folder, f"{settings['file']}.{kind}.gguf"), network, vocabulary, settings, kind)

@@ -2,22 +2,9 @@
 # SPDX-FileCopyrightText: The mulmd authors
 """The Llama network in PyTorch, in GGUF's layout: rotary pairs side by side, head tied to the embedding."""
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-
-class Shape(NamedTuple):
-    vocabulary: int
-    layers: int
-    width: int = 576
-    heads: int = 9
-    kv_heads: int = 3
-    feed_forward: int = 1536
-    rope_base: float = 1e5
-    epsilon: float = 1e-5
 
 
 class Norm(nn.Module):

@@ -6,7 +6,8 @@ import gguf
 import numpy as np
 import torch
 
-from .network import Network, Shape
+from .network import Network
+from .shape import Shape
 from .vocabulary import Vocabulary, byte_characters
 
 

@@ -9,6 +9,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "models"))
+sys.path.append(os.path.join(ROOT, ".cache", "python"))  # where ./run test puts what Debian lacks
 
 
 def need(*modules):
@@ -17,7 +18,7 @@ def need(*modules):
         try:
             __import__(module)
         except ImportError as error:
-            raise unittest.SkipTest(f"{module} is not installed (models/train/requirements.txt)") from error
+            raise unittest.SkipTest(f"{module} is not installed (models/*/requirements.txt)") from error
 
 
 def main(module):

@@ -91,7 +91,8 @@ def vocabulary():
 
 def small_network(words, layers=3):
     import torch
-    from train.network import Network, Shape
+    from train.network import Network
+    from train.shape import Shape
 
     torch.manual_seed(5)
     network = Network(Shape(len(words.tokens), layers, width=64, heads=2, kv_heads=1, feed_forward=96))
