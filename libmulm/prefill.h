@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * Many tokens through the layers at once, so that weights are read once for all of them. Few tokens go through the
- * quantised batch kernels; many through OpenBLAS over weights dequantised a panel at a time, so that no more of the
+ * Many tokens through the layers at once, so that weights are read once for all of them: by the quantised batch
+ * kernels or, where these are slower, by OpenBLAS over weights dequantised a panel at a time, so that no more of the
  * model exists as floats than fits in the cache. Activations are rounded as decode rounds them, so both ways and
  * decode give the same numbers up to the order of summation. Allocates nothing after prefill_new().
  */

@@ -427,6 +427,7 @@ static const struct kernels avx2 = {
                   [QUANT_Q4_1] = avx2_rows_q4_1,
                   [QUANT_Q8_0] = avx2_rows_q8_0 },
         .batch = { [QUANT_Q4_0] = avx2_batch_q4_0, [QUANT_Q4_1] = avx2_batch_q4_1, [QUANT_Q8_0] = avx2_batch_q8_0 },
+        .n_batch_most = SIZE_MAX,
         .dequantise = { [QUANT_F32] = dequantise_f32,
                         [QUANT_F16] = dequantise_f16,
                         [QUANT_Q4_0] = dequantise_q4_0,

@@ -62,6 +62,7 @@ struct kernels {
 
         kernel_rows_fn rows[KERNEL_N_TYPES];
         kernel_batch_fn batch[KERNEL_N_TYPES]; /* NULL where SGEMM over dequantised rows is always faster */
+        size_t n_batch_most;                   /* vectors up to which `batch` is faster than that; see prefill.c */
         kernel_dequantise_fn dequantise[KERNEL_N_TYPES];
 
         /* y[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i] */

@@ -283,6 +283,7 @@ const struct kernels kernels_scalar = {
                    [QUANT_Q4_0] = batch_q4_0,
                    [QUANT_Q4_1] = batch_q4_1,
                    [QUANT_Q8_0] = batch_q8_0 },
+        .n_batch_most = 1, /* OpenBLAS has vector instructions */
         .dequantise = { [QUANT_F32] = dequantise_f32,
                         [QUANT_F16] = dequantise_f16,
                         [QUANT_Q4_0] = dequantise_q4_0,
