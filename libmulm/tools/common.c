@@ -12,7 +12,7 @@
 
 int tool_fail(const char *what, const struct mulm_error *error)
 {
-        fprintf(stderr, "mulm: %s: %s\n", what, error->sentence);
+        fprintf(stderr, "mulm: %s%s%s\n", what ? what : "", what ? ": " : "", error->sentence);
         return EXIT_FAILURE;
 }
 
@@ -21,7 +21,7 @@ int tool_open(mulm_model **ret_model, const struct tool_options *options)
         struct mulm_error error = { "" };
 
         if (mulm_model_open(ret_model, options->model_path, &options->model, &error) < 0)
-                return tool_fail(options->model_path, &error);
+                return tool_fail(NULL, &error); /* the sentence has the path */
         return EXIT_SUCCESS;
 }
 

@@ -175,6 +175,15 @@ static int usage(const char *verb, const char *what)
         return TOOL_USAGE;
 }
 
+static int bad_value(int option, int index, const char *value)
+{
+        if (index >= 0)
+                fprintf(stderr, "mulm: '%s' is no value for --%s\n", value, long_options[index].name);
+        else
+                fprintf(stderr, "mulm: '%s' is no value for -%c\n", value, option);
+        return TOOL_USAGE;
+}
+
 static const struct verb *find_verb(const char *name)
 {
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
@@ -208,18 +217,17 @@ int main(int argc, char **argv)
                 .opener_options = MULM_OPENER_DEFAULTS,
         };
         const struct verb *verb;
-        int option, index = -1;
+        int option;
 
-        while ((option = getopt_long(argc, argv, "m:p:n:t:c:h", long_options, &index)) != -1) {
+        for (int index = -1; (option = getopt_long(argc, argv, "m:p:n:t:c:h", long_options, &index)) != -1;
+             index = -1) {
                 switch (option) {
                 case 'h': print_help(); return EXIT_SUCCESS;
                 case OPTION_VERSION: printf("mulm %s\n", mulm_version()); return EXIT_SUCCESS;
                 case '?': return TOOL_USAGE; /* getopt has said what */
                 default:
-                        if (!take_option(&options, option, optarg)) {
-                                fprintf(stderr, "mulm: '%s' is no value for %s\n", optarg, argv[optind - 2]);
-                                return TOOL_USAGE;
-                        }
+                        if (!take_option(&options, option, optarg))
+                                return bad_value(option, index, optarg);
                 }
         }
 

@@ -26,7 +26,7 @@ struct tool_options {
         struct mulm_session_options session;
 };
 
-/* Print what is wrong to stderr, return an exit status. */
+/* Prints what went wrong, with what (may be NULL), to stderr; returns the exit status. */
 int tool_fail(const char *what, const struct mulm_error *error);
 
 int tool_open(mulm_model **ret_model, const struct tool_options *options);

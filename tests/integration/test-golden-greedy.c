@@ -99,8 +99,8 @@ static size_t count_equal(mulm_session *session, const struct reply *reply, size
                 token = best_token(logits, n_vocabulary);
                 if (token == reply->tokens[n])
                         continue;
-                print_message("differs at token %zu of the reply: %u (%.4f), llama.cpp %u (%.4f), its gap %.3f\n", i,
-                              token, (double)logits[token], reply->tokens[n], (double)logits[reply->tokens[n]],
+                print_message("# differs at token %zu of the reply: %u (%.4f), llama.cpp %u (%.4f), its gap %.3f\n",
+                              i, token, (double)logits[token], reply->tokens[n], (double)logits[reply->tokens[n]],
                               (double)reply->gaps[i]);
                 return i;
         }
@@ -162,7 +162,7 @@ static void check_greedy(const struct golden_model *which)
                 if (n_same < N_REPLY)
                         assert_true(reply.gaps[n_same] < NEAR_TIE);
         }
-        print_message("%s: %zu of %zu replies are llama.cpp's\n", which->name, n_equal, n);
+        print_message("# %s: %zu of %zu replies are llama.cpp's\n", which->name, n_equal, n);
         assert_int_equal(n, 100);
         assert_true(n_equal >= LEAST_EQUAL);
         buf_done(&file);
@@ -198,7 +198,7 @@ static void check_logits(const struct golden_model *which)
                         worst = fmaxf(worst, fabsf(logits[i] - expected));
                 }
         }
-        print_message("%s: logits differ by at most %.4f\n", which->name, (double)worst);
+        print_message("# %s: logits differ by at most %.4f\n", which->name, (double)worst);
         assert_true(worst < (adds_in_the_same_order(&fixture) ? TOLERANCE_SAME_ORDER : TOLERANCE_OTHER_ORDER));
         buf_done(&numbers);
         buf_done(&text);
