@@ -412,6 +412,18 @@ static int load_descriptions(struct loader *loader)
         return 0;
 }
 
+/* One that is missing or unknown is no failure, so its sentence is not the caller's. */
+static int load_template(struct loader *loader)
+{
+        struct mulm_error error = { "" };
+        int r;
+
+        r = chat_template_new(&loader->model->chat_template, loader->gguf, loader->model->vocab, &error);
+        if (r == 0 || r == -ENOTSUP)
+                return 0;
+        return error_set(loader->error, r, "%s", error.sentence);
+}
+
 static int load(struct loader *loader)
 {
         mulm_model *model = loader->model;
@@ -427,8 +439,8 @@ static int load(struct loader *loader)
         r = load_tensors(loader);
         if (r < 0)
                 return r;
-        r = chat_template_new(&model->chat_template, loader->gguf, model->vocab, loader->error);
-        if (r < 0 && r != -ENOTSUP)
+        r = load_template(loader);
+        if (r < 0)
                 return r;
         return load_descriptions(loader);
 }
@@ -446,7 +458,7 @@ int mulm_model_open(mulm_model **ret_model, const char *path, const struct mulm_
         r = kernels_select(&model->kernels, options ? options->isa : MULM_ISA_AUTO, error);
         if (r < 0)
                 return r;
-        r = mapfile_init(&model->file, path, error);
+        r = filecopy_init(&model->file, path, "GGUF", error);
         if (r < 0)
                 return r;
         r = gguf_new(&gguf, model->file.data, model->file.n_data, error);
@@ -471,7 +483,7 @@ mulm_model *mulm_model_free(mulm_model *model)
         free(model->layers);
         chat_template_free(model->chat_template);
         vocab_free(model->vocab);
-        mapfile_done(&model->file);
+        filecopy_done(&model->file);
         free(model);
         return NULL;
 }

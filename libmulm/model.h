@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * A Llama-shaped model: hyper-parameters and where its weights lie in the mapped file. Immutable after opening, so
- * sessions on several threads share it. Refuses other architectures, rope scaling, missing tensors, tensors of a
+ * A Llama-shaped model: hyper-parameters and where its weights lie in the copy of its file. Immutable after opening,
+ * so sessions on several threads share it. Refuses other architectures, rope scaling, missing tensors, tensors of a
  * wrong shape or type, and tensors that it has no use for (biases, rope factors, experts), each by name.
  */
 #pragma once
@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "libmulm/filecopy.h"
 #include "libmulm/gguf.h"
 #include "libmulm/kernels/kernels.h"
-#include "libmulm/mapfile.h"
 #include "libmulm/mulm.h"
 #include "libmulm/template.h"
 #include "libmulm/vocab.h"
@@ -21,7 +21,7 @@ struct model_matrix {
         enum quant_type type;
         uint32_t n_rows, n_columns; /* y[n_rows] = W x[n_columns]; n_columns is a multiple of the type's block */
         size_t n_row_bytes;
-        const void *data; /* row-major, in the mapping */
+        const void *data; /* row-major, in the copy of the file */
 };
 
 struct model_layer {
@@ -35,7 +35,7 @@ struct model_layer {
 };
 
 struct mulm_model {
-        struct mapfile file;
+        struct filecopy file;
         struct vocab *vocab;
         struct chat_template *chat_template; /* NULL where the file has none or none that we know: chat is -ENOTSUP */
         const struct kernels *kernels;

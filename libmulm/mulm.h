@@ -69,8 +69,9 @@ struct mulm_model_info {
         bool tied_embeddings;
 };
 
-/* Maps `path` and checks all of it; weights stay in the file. `options` may be NULL. The file may be replaced
- * (renamed over) while open; the old mapping stays valid. On failure *ret_model is untouched. */
+/* Reads `path` into memory of its own and checks all of it; weights stay in the form that they have there. `options`
+ * may be NULL. Whatever becomes of the file afterwards (replaced, rewritten, truncated, its disk gone), the model
+ * goes on as it was. On failure *ret_model is untouched. */
 MULM_API int mulm_model_open(mulm_model **ret_model, const char *path, const struct mulm_model_options *options,
                              struct mulm_error *error);
 

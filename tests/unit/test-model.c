@@ -290,11 +290,13 @@ static void test_tensors_of_another_shape_type_or_purpose_are_named(void **state
 static void test_model_without_a_known_template_opens_without_chat(void **state)
 {
         struct gguf_writer writer = { .without = "tokenizer.chat_template" };
+        struct mulm_error error = { "" };
         mulm_model *model = NULL;
 
         (void)state;
         gguf_writer_tiny_model(&writer);
-        assert_int_equal(open_written(&writer, &model, NULL), 0);
+        assert_int_equal(open_written(&writer, &model, &error), 0);
+        assert_string_equal(error.sentence, "");
         assert_null(model->chat_template);
         mulm_model_free(model);
         gguf_writer_done(&writer);
