@@ -79,7 +79,7 @@ static int scan_literal(struct scanner *scanner)
         if (scanner->at == scanner->end)
                 return -ENOTSUP;
         scanner->at++;
-        if (is_name(scanner->literals.data + n_before, scanner->literals.n - n_before))
+        if (is_name(buf_string(&scanner->literals) + n_before, scanner->literals.n - n_before))
                 buf_truncate(&scanner->literals, n_before);
         return 0;
 }
