@@ -59,7 +59,7 @@ static int size_tensor(struct reader *reader, struct gguf_tensor *tensor, uint32
                         return error_set(reader->error, -EBADMSG,
                                          "offset %zu: tensor '%.*s' has no elements in dimension %" PRIu32, offset,
                                          GGUF_STRING_ARGS(tensor->name), i);
-                if (!checked_mul(n_values, (size_t)tensor->dims[i], &n_values))
+                if (tensor->dims[i] > SIZE_MAX || !checked_mul(n_values, (size_t)tensor->dims[i], &n_values))
                         return error_set(reader->error, -EBADMSG,
                                          "offset %zu: tensor '%.*s' has more elements than can be counted", offset,
                                          GGUF_STRING_ARGS(tensor->name));

@@ -13,10 +13,10 @@
 
 int kv_init(struct kv *ret_kv, uint32_t n_layers, uint32_t n_context, uint32_t n_width, struct mulm_error *error)
 {
-        size_t n_bytes;
+        size_t n_rows, n_bytes;
         void *data;
 
-        if (!checked_mul((size_t)n_layers * 2, (size_t)n_context * n_width, &n_bytes) ||
+        if (!checked_mul((size_t)n_layers * 2, n_context, &n_rows) || !checked_mul(n_rows, n_width, &n_bytes) ||
             !checked_mul(n_bytes, sizeof(float), &n_bytes))
                 return error_set(error, -ENOMEM, "a context of %u tokens is too large", n_context);
 

@@ -8,6 +8,7 @@
 #include <cblas.h>
 #include <stdlib.h>
 
+#include "libmulm/base/checked.h"
 #include "libmulm/base/macro.h"
 #include "libmulm/error.h"
 #include "libmulm/ops.h"
@@ -293,7 +294,11 @@ void prefill_tokens(struct prefill *prefill, const uint32_t *tokens, uint32_t n_
 
 static float *new_floats(size_t n_rows, size_t n_columns)
 {
-        return malloc(n_rows * n_columns * sizeof(float)); /* model.c bounds both */
+        size_t n_bytes;
+
+        if (!checked_mul(n_rows, n_columns, &n_bytes) || !checked_mul(n_bytes, sizeof(float), &n_bytes))
+                return NULL;
+        return malloc(n_bytes);
 }
 
 static int allocate_thread(struct prefill *prefill, struct prefill_thread *own)
