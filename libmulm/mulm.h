@@ -49,9 +49,11 @@ struct mulm_error {
 /* ------------------------------------------------------------------------------------------------- model */
 
 enum mulm_isa {
-        MULM_ISA_AUTO,   /* the best that this processor has */
-        MULM_ISA_SCALAR, /* the portable reference */
-        MULM_ISA_AVX2,   /* x86-64 with AVX2, FMA and F16C; -ENOTSUP where the processor lacks them */
+        MULM_ISA_AUTO,         /* the best that this processor has; the others are -ENOTSUP where it lacks them */
+        MULM_ISA_SCALAR,       /* the portable reference */
+        MULM_ISA_AVX2,         /* x86-64 with AVX2, FMA and F16C */
+        MULM_ISA_NEON,         /* 64-bit ARM */
+        MULM_ISA_NEON_DOTPROD, /* the same with the dot products of ARMv8.2 */
 };
 
 struct mulm_model_options {
@@ -62,7 +64,7 @@ struct mulm_model_info {
         const char *name, *architecture, *license, *description; /* "" where the file says nothing */
         const char *file_type;                                   /* type that most weights have, e.g. "Q8_0" */
         const char *pre_tokenizer;                               /* "smollm" or "gpt-2" */
-        const char *isa;                                         /* kernels in use: "avx2", "scalar" */
+        const char *isa;                                         /* kernels in use: "avx2", "neon-dotprod", ... */
         uint64_t n_parameters, n_file_bytes;
         uint32_t n_layers, n_embedding, n_heads, n_kv_heads, head_size, n_feed_forward, n_vocabulary, n_context;
         float rope_base, rms_epsilon;

@@ -93,6 +93,8 @@ extern const struct kernels kernels_scalar;
 
 /* NULL in a build for another processor family. */
 extern const struct kernels *const kernels_avx2;
+extern const struct kernels *const kernels_neon;
+extern const struct kernels *const kernels_neon_dotprod;
 
 /* -ENOTSUP where the processor lacks it. */
 int kernels_select(const struct kernels **ret_kernels, enum mulm_isa isa, struct mulm_error *error);

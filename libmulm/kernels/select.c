@@ -8,10 +8,20 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include "libmulm/base/macro.h"
 #include "libmulm/kernels/kernels.h"
+
+struct choice {
+        enum mulm_isa isa;
+        const struct kernels *const *kernels; /* NULL behind it in a build for another processor family */
+        bool (*processor_has_it)(void);
+        const char *refusal;
+};
 
 #if defined(__x86_64__)
 /* Clang 14 has no name for F16C. */
@@ -24,7 +34,7 @@ static bool have_f16c(void)
 
 static bool have_avx2(void)
 {
-        return kernels_avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && have_f16c();
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && have_f16c();
 }
 #else
 static bool have_avx2(void)
@@ -33,19 +43,57 @@ static bool have_avx2(void)
 }
 #endif
 
+#if defined(__aarch64__)
+static bool have_neon(void)
+{
+        return getauxval(AT_HWCAP) & HWCAP_ASIMD;
+}
+
+static bool have_dotprod(void)
+{
+        return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+}
+#else
+static bool have_neon(void)
+{
+        return false;
+}
+
+static bool have_dotprod(void)
+{
+        return false;
+}
+#endif
+
+static bool have_scalar(void)
+{
+        return true;
+}
+
+static const struct kernels *const scalar = &kernels_scalar;
+
+/* Best first. */
+static const struct choice choices[] = {
+        { MULM_ISA_AVX2, &kernels_avx2, have_avx2, "isa avx2: this processor or build lacks AVX2, FMA or F16C" },
+        { MULM_ISA_NEON_DOTPROD, &kernels_neon_dotprod, have_dotprod,
+          "isa neon-dotprod: this processor or build lacks NEON's dot products" },
+        { MULM_ISA_NEON, &kernels_neon, have_neon, "isa neon: this processor or build lacks NEON" },
+        { MULM_ISA_SCALAR, &scalar, have_scalar, NULL },
+};
+
 int kernels_select(const struct kernels **ret_kernels, enum mulm_isa isa, struct mulm_error *error)
 {
-        switch (isa) {
-        case MULM_ISA_AUTO: *ret_kernels = have_avx2() ? kernels_avx2 : &kernels_scalar; return 0;
-        case MULM_ISA_SCALAR: *ret_kernels = &kernels_scalar; return 0;
-        case MULM_ISA_AVX2:
-                if (have_avx2()) {
-                        *ret_kernels = kernels_avx2;
+        for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
+                if (isa != MULM_ISA_AUTO && isa != choices[i].isa)
+                        continue;
+                if (*choices[i].kernels && choices[i].processor_has_it()) {
+                        *ret_kernels = *choices[i].kernels;
                         return 0;
                 }
+                if (isa == MULM_ISA_AUTO)
+                        continue;
                 if (error)
-                        snprintf(error->sentence, sizeof(error->sentence),
-                                 "isa avx2: this processor or build lacks AVX2, FMA or F16C");
+                        snprintf(error->sentence, sizeof(error->sentence), "%s", choices[i].refusal);
                 return -ENOTSUP;
         }
         if (error)

@@ -86,7 +86,7 @@ static void print_help(void)
                "      --top-k N, --top-p P, --repetition-penalty R, --seed N\n"
                "  -t, --threads N             default: one per processor, at most 4\n"
                "  -c, --context N             tokens of context; perplexity: of a window (default 512)\n"
-               "      --isa auto|scalar|avx2  kernels to use\n"
+               "      --isa NAME              kernels: auto, scalar, avx2, neon, neon-dotprod\n"
                "      --text                  tokenize: the text of each token; --opener: probabilities\n"
                "      --json                  bench, perplexity: one JSON object\n"
                "  -h, --help\n"
@@ -133,6 +133,8 @@ static bool parse_isa(const char *text, enum mulm_isa *ret_isa)
                 [MULM_ISA_AUTO] = "auto",
                 [MULM_ISA_SCALAR] = "scalar",
                 [MULM_ISA_AVX2] = "avx2",
+                [MULM_ISA_NEON] = "neon",
+                [MULM_ISA_NEON_DOTPROD] = "neon-dotprod",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * Every kernel of the best instruction set here against the scalar reference, with random shapes and values at every
- * alignment. Sums run in another order, so they may differ by rounding: the tolerance is a few units in the last
- * place of the sum of magnitudes. Buffers end where their data ends, so that a sanitizer build finds a read beyond.
+ * Every kernel of the best instruction set here, or of the one that the argument names, against the scalar reference,
+ * with random shapes and values at every alignment. Sums run in another order, so they may differ by rounding: the
+ * tolerance is a few units in the last place of the sum of magnitudes. Buffers end where their data ends, so that a
+ * sanitizer build finds a read beyond.
  */
 #include <errno.h>
 #include <math.h>
@@ -18,6 +19,16 @@
 #define ROUNDS 200
 
 static const enum quant_type types[] = { QUANT_F32, QUANT_F16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0 };
+
+static const struct {
+        const char *name;
+        enum mulm_isa isa;
+} isa_names[] = {
+        { "scalar", MULM_ISA_SCALAR },
+        { "avx2", MULM_ISA_AVX2 },
+        { "neon", MULM_ISA_NEON },
+        { "neon-dotprod", MULM_ISA_NEON_DOTPROD },
+};
 
 static const struct kernels *best;
 static uint64_t random_state;
@@ -385,14 +396,37 @@ static void test_selection_obeys_and_names_what_is_missing(void **state)
         assert_string_equal(error.sentence, "isa 77: no such instruction set");
         assert_string_equal(kernels->name, "scalar");
 
-        r = kernels_select(&kernels, MULM_ISA_AVX2, &error);
-        if (r == 0)
-                assert_string_equal(kernels->name, "avx2");
-        else
+        for (size_t i = 0; i < ARRAY_SIZE(isa_names); i++) {
+                r = kernels_select(&kernels, isa_names[i].isa, &error);
+                if (r == 0) {
+                        assert_string_equal(kernels->name, isa_names[i].name);
+                        continue;
+                }
                 assert_int_equal(r, -ENOTSUP);
+                assert_non_null(strstr(error.sentence, isa_names[i].name));
+        }
 }
 
-int main(void)
+/* Run where the processor is known, as under an emulator. */
+static void test_best_is_what_the_processor_has(void **state)
+{
+        const char *expected = getenv("MULM_EXPECTED_ISA");
+        const struct kernels *kernels = NULL;
+
+        (void)state;
+        assert_int_equal(kernels_select(&kernels, MULM_ISA_AUTO, NULL), 0);
+        assert_string_equal(kernels->name, expected);
+}
+
+static enum mulm_isa isa_of(const char *name)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(isa_names); i++)
+                if (strcmp(isa_names[i].name, name) == 0)
+                        return isa_names[i].isa;
+        return MULM_ISA_AUTO;
+}
+
+int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_halves_agree_with_the_definition),
@@ -407,9 +441,11 @@ int main(void)
                 cmocka_unit_test(test_softmax_agrees_and_sums_to_one),
                 cmocka_unit_test(test_attention_agrees),
                 cmocka_unit_test(test_selection_obeys_and_names_what_is_missing),
+                cmocka_unit_test(test_best_is_what_the_processor_has),
         };
 
-        if (kernels_select(&best, MULM_ISA_AUTO, NULL) < 0)
+        if (kernels_select(&best, argc > 1 ? isa_of(argv[1]) : MULM_ISA_AUTO, NULL) < 0)
                 return EXIT_FAILURE;
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return _cmocka_run_group_tests("kernels", tests, ARRAY_SIZE(tests) - (getenv("MULM_EXPECTED_ISA") ? 0 : 1),
+                                       NULL, NULL);
 }

@@ -15,7 +15,10 @@ from tree import ROOT, files, lines, report
 PACKAGES = ["libuv", "libcurl", "libcjson", "inih", "libsystemd", "openblas", "libpcre2-8", "cmocka", "libnghttp2"]
 
 # Headers of one instruction set, by the machine that has it.
-ISA_FLAGS = {"libmulm/kernels/avx2.h": ("x86_64", ["-mavx2", "-mfma", "-mf16c"])}
+ISA_FLAGS = {
+    "libmulm/kernels/avx2.h": ("x86_64", ["-mavx2", "-mfma", "-mf16c"]),
+    "libmulm/kernels/neon.h": ("aarch64", []),
+}
 
 
 def output_of(*command, **options):
