@@ -197,6 +197,7 @@ static const struct kernels table = {
                   [QUANT_Q4_1] = rows_q4_1,
                   [QUANT_Q8_0] = rows_q8_0 },
         .batch = { [QUANT_Q4_0] = batch_q4_0, [QUANT_Q4_1] = batch_q4_1, [QUANT_Q8_0] = batch_q8_0 },
+        .n_batch_most = SIZE_MAX, /* as AVX2; not measured: there was no such machine */
         .dequantise = { [QUANT_F32] = neon_dequantise_f32,
                         [QUANT_F16] = neon_dequantise_f16,
                         [QUANT_Q4_0] = dequantise_q4_0,

@@ -6,7 +6,7 @@
  *
  * The AVX2 kernels add in the order of llama.cpp's, so with them all are equal; with others the last bit of a sum
  * becomes, by way of quantised activations, a few tenths of a logit, which is what llama.cpp differs from itself by
- * between processors. There, only the logits are compared, with that much tolerance.
+ * between processors. There, that much tolerance is given, and a few replies are enough.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -20,7 +20,10 @@
 
 #define N_REPLY     32
 #define N_PROMPT    512
+#define N_REPLIES   100
 #define LEAST_EQUAL 95
+
+#define N_REPLIES_OTHER_ORDER 5
 
 #define NEAR_TIE 0.15f
 
@@ -145,26 +148,25 @@ static void check_greedy(const struct golden_model *which)
 {
         struct fixture fixture;
         struct buf file;
-        size_t n = 0, n_equal = 0;
+        size_t n = 0, n_most, n_equal = 0;
         struct reply reply;
+        bool same_order;
         char *at;
 
         fixture_init(&fixture, which);
-        if (!adds_in_the_same_order(&fixture)) {
-                fixture_done(&fixture);
-                skip();
-        }
+        same_order = adds_in_the_same_order(&fixture);
+        n_most = same_order ? N_REPLIES : N_REPLIES_OTHER_ORDER;
         file = read_golden(which, "greedy.txt");
-        for (at = file.data; read_reply(&at, &reply); n++) {
+        for (at = file.data; n < n_most && read_reply(&at, &reply); n++) {
                 size_t n_same = count_equal(fixture.session, &reply, fixture.info.n_vocabulary);
 
                 n_equal += n_same == N_REPLY;
                 if (n_same < N_REPLY)
-                        assert_true(reply.gaps[n_same] < NEAR_TIE);
+                        assert_true(reply.gaps[n_same] < (same_order ? NEAR_TIE : TOLERANCE_OTHER_ORDER));
         }
         print_message("# %s: %zu of %zu replies are llama.cpp's\n", which->name, n_equal, n);
-        assert_int_equal(n, 100);
-        assert_true(n_equal >= LEAST_EQUAL);
+        assert_int_equal(n, n_most);
+        assert_true(!same_order || n_equal >= LEAST_EQUAL);
         buf_done(&file);
         fixture_done(&fixture);
 }
