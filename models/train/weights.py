@@ -2,6 +2,8 @@
 # SPDX-FileCopyrightText: The mulmd authors
 """Reads a GGUF of the llama architecture: vocabulary, shape, weights in F32 whatever they are stored in."""
 
+import functools
+
 import gguf
 import numpy as np
 import torch
@@ -12,10 +14,13 @@ from .vocabulary import Vocabulary, byte_characters
 
 
 class File:
+    """An open GGUF. Its tokens are a field each to the reader, which takes seconds: open a file once."""
+
     def __init__(self, path):
         self.reader = gguf.GGUFReader(path)
         self.tensors = {tensor.name: tensor for tensor in self.reader.tensors}
 
+    @functools.lru_cache(maxsize=None)
     def value(self, key):
         return self.reader.fields[key].contents()
 
@@ -48,9 +53,9 @@ def embedding_for(file, vocabulary):
     return torch.stack([rows[number[token]] if token in number else mean for token in vocabulary.tokens])
 
 
-def read(path, vocabulary=None, layers=None):
-    """The network of a GGUF: cut down to some of its layers, and to another vocabulary, where given."""
-    file = File(path)
+def read(file, vocabulary=None, layers=None):
+    """The network of a GGUF, open or a path: cut down to some of its layers, and to another vocabulary, where given."""
+    file = file if isinstance(file, File) else File(file)
     vocabulary = vocabulary or file.vocabulary()
     shape = file.shape()
     layers = list(range(shape.layers)) if layers is None else layers
