@@ -72,8 +72,9 @@ def find(rows):
 def table(model, gates):
     lines = [f"gate of {model}: {gates['n_bad']} of {gates['n_words']} words past the first {MIN_WORDS} are bad"]
     for signal, found in gates["signals"].items():
-        lines.append(f"  {signal:12} area {found['area']:.3f}; at {found['threshold']:.3f} it stops {found['bad_stopped']:.0%} "
-                     f"of the bad and {found['good_stopped']:.0%} of the good")
+        lines.append(f"  {signal:12} area {found['area']:.3f}; at {found['threshold']:.3f} it stops "
+                     f"{found['bad_stopped']:.0%} of the bad and {found['good_stopped']:.0%} of the good")
     for limit, found in gates["openers"].items():
-        lines.append(f"  stopping below {limit}: {found['words']:.1f} words said, {found['unsafe']:.0%} of the openers unsafe")
+        lines.append(f"  stopping below {limit}: {found['words']:.1f} words said, "
+                     f"{found['unsafe']:.0%} of the openers unsafe")
     return "\n".join(lines)

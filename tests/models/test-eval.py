@@ -3,7 +3,10 @@
 # SPDX-FileCopyrightText: The mulmd authors
 """What the evaluation calls grounded, safe and distinct, and the arithmetic of the gate."""
 
+import os
+import shutil
 import sys
+import tempfile
 
 import tap
 
@@ -74,6 +77,27 @@ def test_only_words_past_the_first_four_are_looked_at_and_stopped():
     assert gate.after(rows, 0.0) == {"words": 8.0, "unsafe": 1.0}
     best = gate.find(rows)["signals"]["probability"]
     assert best["area"] == 1.0 and 0.01 < best["threshold"] < 0.9
+
+
+def test_a_stamped_model_differs_in_the_threshold_alone():
+    tap.need("numpy", "gguf")
+    import gguf
+    from eval.stamp import stamp
+    from train.export import CONFIDENCE
+
+    model = os.path.join(tap.ROOT, "models", "mulm-28m.q8_0.gguf")
+    with tempfile.TemporaryDirectory() as folder:
+        path = shutil.copy(model, os.path.join(folder, "stamped.gguf"))
+        for confidence in (0.75, 0.25):
+            stamp(path, confidence)
+        before, after = gguf.GGUFReader(model), gguf.GGUFReader(path)
+        assert after.fields[CONFIDENCE].contents() == 0.25
+        names = [{name for name in file.fields if not name.startswith("GGUF.")} - {CONFIDENCE} for file in (before, after)]
+        assert names[0] == names[1] and len(names[0]) > 20
+        assert all(before.fields[name].contents() == after.fields[name].contents() for name in names[0])
+        assert len(before.tensors) == len(after.tensors) == 56
+        for one, other in zip(before.tensors, after.tensors):
+            assert one.name == other.name and one.data.tobytes() == other.data.tobytes()
 
 
 tap.main(sys.modules[__name__])
