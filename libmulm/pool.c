@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "libmulm/base/macro.h"
+#include "libmulm/cores.h"
 #include "libmulm/error.h"
 
 /* How long to spin before sleeping: longer than what lies between two steps of a decode loop (sampling, a softmax
@@ -43,6 +44,7 @@ struct pool {
 
         pool_fn fn; /* NULL: stop; written before `job` moves */
         void *userdata;
+        atomic_int cores[POOL_MAX_THREADS];
         struct worker workers[]; /* n_threads - 1 */
 };
 
@@ -134,6 +136,7 @@ static void *worker_main(void *userdata)
                 gate_wait(&pool->job, n_jobs);
                 if (!pool->fn)
                         return NULL;
+                cores_take(pool->cores, worker->thread);
                 pool->fn(pool->userdata, worker->thread);
                 pool_barrier(pool);
         }
@@ -144,6 +147,7 @@ void pool_run(struct pool *pool, pool_fn fn, void *userdata)
         if (pool->n_threads > 1) {
                 pool->fn = fn;
                 pool->userdata = userdata;
+                cores_take(pool->cores, 0);
                 gate_advance(&pool->job);
         }
         fn(userdata, 0);
