@@ -11,6 +11,7 @@
 
 #include "daemon/core/circles.h"
 #include "daemon/io/engine-queue.h"
+#include "daemon/io/slice.h"
 #include "daemon/io/timers.h"
 #include "libmulm/base/macro.h"
 #include "libmulm/mulm.h"
@@ -206,6 +207,7 @@ static void engine_thread(void *userdata)
         struct engine *engine = userdata;
         struct engine_task *task;
 
+        slice_set(SLICE_LONG_US);
         while ((task = engine_queue_take_task(&engine->queue))) {
                 engine_run(engine, task);
                 engine_queue_finish_task(&engine->queue, task);
@@ -243,7 +245,9 @@ static int engine_open_model(struct engine *engine, const struct engine_options 
 
         if (r < 0)
                 return r;
+        slice_set(SLICE_LONG_US); /* which the session's threads inherit */
         r = mulm_session_new(&engine->session, engine->model, &session, error);
+        slice_set(SLICE_DEFAULT);
         if (r < 0)
                 return r;
         mulm_model_describe(engine->model, &info);
