@@ -87,7 +87,7 @@ static int check_architecture(struct loader *loader)
 static int load_heads(struct loader *loader)
 {
         mulm_model *model = loader->model;
-        uint32_t value_size;
+        uint32_t value_size = 0;
         int r;
 
         r = load_count(loader, "llama.attention.head_count", MODEL_MAX_HEADS, &model->n_heads);
@@ -243,7 +243,7 @@ static int find_tensor(struct loader *loader, const char *name, uint32_t n_colum
 static int load_matrix(struct loader *loader, const char *name, uint32_t n_rows, uint32_t n_columns,
                        struct model_matrix *ret_matrix)
 {
-        const struct gguf_tensor *tensor;
+        const struct gguf_tensor *tensor = NULL;
         int r;
 
         r = find_tensor(loader, name, n_columns, n_rows, &tensor);
@@ -262,7 +262,7 @@ static int load_matrix(struct loader *loader, const char *name, uint32_t n_rows,
 
 static int load_norm(struct loader *loader, const char *name, const float **ret_weights)
 {
-        const struct gguf_tensor *tensor;
+        const struct gguf_tensor *tensor = NULL;
         int r;
 
         r = find_tensor(loader, name, loader->model->n_embedding, 0, &tensor);
