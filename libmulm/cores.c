@@ -24,8 +24,8 @@ static void step_aside(atomic_int *cores, uint32_t thread)
         if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
                 return;
         rest = allowed;
-        for (int core = 0; core < CPU_SETSIZE; core++)
-                if (CPU_ISSET(core, &allowed) && is_taken(cores, thread, core))
+        for (size_t core = 0; core < CPU_SETSIZE; core++)
+                if (CPU_ISSET(core, &allowed) && is_taken(cores, thread, (int)core))
                         CPU_CLR(core, &rest);
         if (CPU_COUNT(&rest) > 0 && sched_setaffinity(0, sizeof(rest), &rest) == 0)
                 (void)sched_setaffinity(0, sizeof(allowed), &allowed);
