@@ -19,6 +19,7 @@ const char *race_state_name(enum race_state state)
         case RACE_STATE_HANDOFF: return "handoff";
         case RACE_STATE_CONTINUING: return "continuing";
         case RACE_STATE_REMOTE: return "remote";
+        case RACE_STATE_RESUMING: return "resuming";
         case RACE_STATE_LOCAL: return "local";
         case RACE_STATE_DONE: return "done";
         case RACE_STATE_CANCELLED: return "cancelled";
@@ -39,6 +40,7 @@ const char *race_event_name(enum race_event_type type)
         case RACE_EVENT_ENGINE_FAILED: return "engine-failed";
         case RACE_EVENT_CLOUD_TEXT: return "cloud-text";
         case RACE_EVENT_CLOUD_END: return "cloud-end";
+        case RACE_EVENT_CLOUD_LOST: return "cloud-lost";
         case RACE_EVENT_CLOUD_FAILED: return "cloud-failed";
         case RACE_EVENT_TIMEOUT: return "timeout";
         case RACE_EVENT_CANCEL: return "cancel";
@@ -83,6 +85,18 @@ static void wait_for_text(struct race *race, uint64_t now_us, uint64_t span_us)
         race->deadline_us = earlier(after(now_us, span_us), race->total_deadline_us);
 }
 
+/* For the next attempt, where one is due. */
+static void wait_to_resume(struct race *race, uint64_t now_us)
+{
+        race->deadline_us = race->cloud_due ? earlier(MAX(race->resume_us, now_us), race->total_deadline_us)
+                                            : race->total_deadline_us;
+}
+
+static bool is_out_of_time(const struct race *race, uint64_t now_us)
+{
+        return race->total_deadline_us != 0 && now_us >= race->total_deadline_us;
+}
+
 /* ------------------------------------------------------------------------------------------------- entering */
 
 static unsigned stop_engine(struct race *race)
@@ -97,8 +111,18 @@ static unsigned stop_cloud(struct race *race)
 {
         unsigned actions = race->cloud_open ? RACE_ACTION_CLOUD_ABORT : 0;
 
-        race->cloud_open = false;
+        race->cloud_open = race->cloud_due = false;
         return actions;
+}
+
+/* The next attempt, in place of one that was lost. */
+static unsigned open_again(struct race *race)
+{
+        if (!race->cloud_due)
+                return 0;
+        race->cloud_due = false;
+        race->cloud_open = true;
+        return RACE_ACTION_CLOUD_OPEN;
 }
 
 static unsigned finish(struct race *race, enum race_outcome outcome)
@@ -118,12 +142,13 @@ static unsigned race_enter(struct race *race, enum race_state state, uint64_t no
         race->state = state;
         switch (state) {
         case RACE_STATE_QUEUED:
-        case RACE_STATE_OPENING: race->deadline_us = race->total_deadline_us; return 0;
+        case RACE_STATE_OPENING: wait_to_resume(race, now_us); return 0;
         case RACE_STATE_HANDOFF:
         case RACE_STATE_REMOTE:
                 wait_for_text(race, now_us, race->plan.first_text_us);
-                return handoff | RACE_ACTION_CLOUD_RELEASE;
+                return open_again(race) | handoff | RACE_ACTION_CLOUD_RELEASE;
         case RACE_STATE_CONTINUING: wait_for_text(race, now_us, race->plan.gap_us); return 0;
+        case RACE_STATE_RESUMING: wait_to_resume(race, now_us); return handoff;
         case RACE_STATE_LOCAL:
                 actions = stop_engine(race) | stop_cloud(race) | handoff | RACE_ACTION_LOCAL_START;
                 race->engine_busy = true;
@@ -144,10 +169,32 @@ static unsigned enter_local(struct race *race, uint64_t now_us)
         return race_enter(race, race->plan.local ? RACE_STATE_LOCAL : RACE_STATE_FAILED, now_us);
 }
 
-/* The cloud's turn, after an opener or without one. */
+/* The cloud's turn, after something was said or with nothing. */
 static unsigned enter_cloud(struct race *race, uint64_t now_us)
 {
-        return race_enter(race, race->said ? RACE_STATE_HANDOFF : RACE_STATE_REMOTE, now_us);
+        return race_enter(race, race->said || race->answered ? RACE_STATE_HANDOFF : RACE_STATE_REMOTE, now_us);
+}
+
+/* The opener is over: the cloud's turn, as soon as there is an attempt; else `without`. */
+static unsigned leave_opening(struct race *race, unsigned (*without)(struct race *race, uint64_t now_us),
+                              uint64_t now_us)
+{
+        race->engine_busy = false;
+        if (race->cloud_open)
+                return enter_cloud(race, now_us);
+        return race->cloud_due ? race_enter(race, RACE_STATE_RESUMING, now_us) : without(race, now_us);
+}
+
+static unsigned enter_failed(struct race *race, uint64_t now_us)
+{
+        return race_enter(race, RACE_STATE_FAILED, now_us);
+}
+
+/* The attempt is over, another one is due. */
+static void lose_cloud(struct race *race)
+{
+        race->cloud_open = false;
+        race->cloud_due = true;
 }
 
 /* --------------------------------------------------------------------------------------------- state by state */
@@ -184,11 +231,24 @@ static unsigned step_unasked(struct race *race, enum race_event_type event, uint
         case RACE_EVENT_ENGINE_FAILED:
         case RACE_EVENT_CLOUD_TEXT:
         case RACE_EVENT_CLOUD_END:
+        case RACE_EVENT_CLOUD_LOST:
         case RACE_EVENT_CLOUD_FAILED:
         case RACE_EVENT_TIMEOUT:
         case _RACE_EVENT_N: return 0;
         }
         return 0;
+}
+
+/* In QUEUED and OPENING: the whole request's time, or that of the next attempt, which then waits as the first did. */
+static unsigned take_opening_timeout(struct race *race, uint64_t now_us)
+{
+        unsigned actions;
+
+        if (is_out_of_time(race, now_us))
+                return enter_local(race, now_us);
+        actions = open_again(race);
+        wait_to_resume(race, now_us);
+        return actions;
 }
 
 /* QUEUED and OPENING: the opener has the word. What the cloud does is only remembered, since an opener that has begun
@@ -199,17 +259,17 @@ static unsigned step_opening(struct race *race, enum race_event_type event, uint
         case RACE_EVENT_WORD: race->said = true; _fallthrough_;
         case RACE_EVENT_ENGINE_STARTED:
                 return race->state == RACE_STATE_QUEUED ? race_enter(race, RACE_STATE_OPENING, now_us) : 0;
-        case RACE_EVENT_OPENER_END:
-                race->engine_busy = false;
-                return race->cloud_open ? enter_cloud(race, now_us) : enter_local(race, now_us);
-        case RACE_EVENT_ENGINE_FAILED:
-                race->engine_busy = false;
-                return race->cloud_open ? enter_cloud(race, now_us) : race_enter(race, RACE_STATE_FAILED, now_us);
+        case RACE_EVENT_OPENER_END: return leave_opening(race, enter_local, now_us);
+        case RACE_EVENT_ENGINE_FAILED: return leave_opening(race, enter_failed, now_us);
         case RACE_EVENT_CLOUD_TEXT:
                 return stop_cloud(race); /* an answer to a body not yet sent is to nobody's question */
+        case RACE_EVENT_CLOUD_LOST:
+                lose_cloud(race);
+                wait_to_resume(race, now_us);
+                return 0;
         case RACE_EVENT_CLOUD_END:
         case RACE_EVENT_CLOUD_FAILED: race->cloud_open = false; return 0;
-        case RACE_EVENT_TIMEOUT: return enter_local(race, now_us);
+        case RACE_EVENT_TIMEOUT: return take_opening_timeout(race, now_us);
         case RACE_EVENT_CANCEL: return race_enter(race, RACE_STATE_CANCELLED, now_us);
         case RACE_EVENT_ASK:
         case RACE_EVENT_LOCAL_END:
@@ -240,6 +300,7 @@ static unsigned step_cloud(struct race *race, enum race_event_type event, uint64
                 wait_for_text(race, now_us, race->plan.gap_us);
                 return 0;
         case RACE_EVENT_CLOUD_END: return take_cloud_end(race, now_us);
+        case RACE_EVENT_CLOUD_LOST: lose_cloud(race); return race_enter(race, RACE_STATE_RESUMING, now_us);
         case RACE_EVENT_CLOUD_FAILED: race->cloud_open = false; return enter_local(race, now_us);
         case RACE_EVENT_TIMEOUT: return enter_local(race, now_us);
         case RACE_EVENT_CANCEL: return race_enter(race, RACE_STATE_CANCELLED, now_us);
@@ -249,6 +310,28 @@ static unsigned step_cloud(struct race *race, enum race_event_type event, uint64
         case RACE_EVENT_OPENER_END:
         case RACE_EVENT_LOCAL_END:
         case RACE_EVENT_ENGINE_FAILED:
+        case _RACE_EVENT_N: return 0;
+        }
+        return 0;
+}
+
+/* RESUMING: nobody has the word, and no attempt is open that could say anything. */
+static unsigned step_resuming(struct race *race, enum race_event_type event, uint64_t now_us)
+{
+        switch (event) {
+        case RACE_EVENT_TIMEOUT:
+                return is_out_of_time(race, now_us) ? enter_local(race, now_us) : enter_cloud(race, now_us);
+        case RACE_EVENT_CANCEL: return race_enter(race, RACE_STATE_CANCELLED, now_us);
+        case RACE_EVENT_ASK:
+        case RACE_EVENT_ENGINE_STARTED:
+        case RACE_EVENT_WORD:
+        case RACE_EVENT_OPENER_END:
+        case RACE_EVENT_LOCAL_END:
+        case RACE_EVENT_ENGINE_FAILED:
+        case RACE_EVENT_CLOUD_TEXT:
+        case RACE_EVENT_CLOUD_END:
+        case RACE_EVENT_CLOUD_LOST:
+        case RACE_EVENT_CLOUD_FAILED:
         case _RACE_EVENT_N: return 0;
         }
         return 0;
@@ -273,6 +356,7 @@ static unsigned step_local(struct race *race, enum race_event_type event, uint64
         case RACE_EVENT_OPENER_END:
         case RACE_EVENT_CLOUD_TEXT:
         case RACE_EVENT_CLOUD_END:
+        case RACE_EVENT_CLOUD_LOST:
         case RACE_EVENT_CLOUD_FAILED:
         case _RACE_EVENT_N: return 0;
         }
@@ -299,6 +383,7 @@ unsigned race_step(struct race *race, enum race_event_type event, uint64_t now_u
         case RACE_STATE_HANDOFF:
         case RACE_STATE_CONTINUING:
         case RACE_STATE_REMOTE: return step_cloud(race, event, now_us);
+        case RACE_STATE_RESUMING: return step_resuming(race, event, now_us);
         case RACE_STATE_LOCAL: return step_local(race, event, now_us);
         case RACE_STATE_DONE:
         case RACE_STATE_CANCELLED:
@@ -306,6 +391,19 @@ unsigned race_step(struct race *race, enum race_event_type event, uint64_t now_u
         case _RACE_STATE_N: return 0;
         }
         return 0;
+}
+
+void race_resume_at(struct race *race, uint64_t at_us)
+{
+        race->resume_us = at_us;
+}
+
+bool race_is_silent(const struct race *race, uint64_t now_us)
+{
+        bool is_clouds = race->state == RACE_STATE_HANDOFF || race->state == RACE_STATE_CONTINUING ||
+                         race->state == RACE_STATE_REMOTE;
+
+        return is_clouds && race->deadline_us != 0 && now_us >= race->deadline_us && !is_out_of_time(race, now_us);
 }
 
 uint64_t race_deadline_us(const struct race *race)

@@ -19,6 +19,7 @@ enum race_state {
         RACE_STATE_HANDOFF,    /* the opener is over, the body released; the cloud has said nothing yet */
         RACE_STATE_CONTINUING, /* the cloud carries the sentence on */
         RACE_STATE_REMOTE,     /* nothing was opened; the cloud answers alone */
+        RACE_STATE_RESUMING,   /* the attempt was lost; the next one waits for its time */
         RACE_STATE_LOCAL,      /* the μLM finishes the reply itself */
         RACE_STATE_DONE,       /* over: the reply is whole */
         RACE_STATE_CANCELLED,  /* over: the caller wanted no more */
@@ -38,7 +39,8 @@ enum race_event_type {
         RACE_EVENT_ENGINE_FAILED,  /* the engine cannot go on with this request */
         RACE_EVENT_CLOUD_TEXT,     /* text for the person came from the cloud */
         RACE_EVENT_CLOUD_END,      /* the dialect's end marker: the cloud's reply is whole; the attempt is over */
-        RACE_EVENT_CLOUD_FAILED,   /* the attempt is over without it: connection, status, garbage, refusal */
+        RACE_EVENT_CLOUD_LOST,     /* the attempt is over without it, and race_resume_at() was told of the next */
+        RACE_EVENT_CLOUD_FAILED,   /* the same, and there is to be no other */
         RACE_EVENT_TIMEOUT,        /* race_deadline_us() is reached */
         RACE_EVENT_CANCEL,         /* the caller cancelled or left the bus */
         _RACE_EVENT_N,
@@ -47,7 +49,7 @@ enum race_event_type {
 /* What to do, in this order. */
 enum race_action {
         RACE_ACTION_OPENER_START = 1 << 0,  /* submit the opener job */
-        RACE_ACTION_CLOUD_OPEN = 1 << 1,    /* open the HTTP request, its upload paused */
+        RACE_ACTION_CLOUD_OPEN = 1 << 1,    /* open an HTTP request, its upload paused */
         RACE_ACTION_ENGINE_CANCEL = 1 << 2, /* the job's further words are not wanted */
         RACE_ACTION_CLOUD_ABORT = 1 << 3,   /* reset the stream */
         RACE_ACTION_HANDOFF = 1 << 4,       /* tell the caller that the opener is over, or that there is none */
@@ -82,8 +84,10 @@ struct race {
         bool said;                               /* at least one word of the μLM's was shown */
         bool answered;                           /* at least one text of the cloud's was shown */
         bool cloud_open;                         /* an attempt was opened and is not over */
+        bool cloud_due;                          /* an attempt was lost, the next one waits for resume_us */
         bool engine_busy;                        /* a job of ours is queued or running */
         uint64_t total_deadline_us, deadline_us; /* absolute; 0: none */
+        uint64_t resume_us;                      /* absolute; in the past: at once */
 };
 
 const char *race_state_name(enum race_state state);       /* "opening" */
@@ -97,6 +101,13 @@ void race_init(struct race *race, const struct race_plan *plan);
  * CONTINUING or REMOTE for a CLOUD_TEXT. Events of a job that was cancelled or of an attempt that was aborted must
  * not be fed; a TIMEOUT that comes before the deadline is ignored. */
 unsigned race_step(struct race *race, enum race_event_type event, uint64_t now_us);
+
+/* To be told before RACE_EVENT_CLOUD_LOST: when the next attempt may begin. */
+void race_resume_at(struct race *race, uint64_t at_us);
+
+/* At its deadline: is that because the cloud was silent, with time left for another attempt? The caller then feeds
+ * CLOUD_LOST or CLOUD_FAILED rather than TIMEOUT. */
+bool race_is_silent(const struct race *race, uint64_t now_us);
 
 /* When RACE_EVENT_TIMEOUT is due, absolute; 0 for never. Changes only within race_step(). */
 uint64_t race_deadline_us(const struct race *race);

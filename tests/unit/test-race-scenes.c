@@ -239,6 +239,59 @@ static void test_broken_stream_is_finished_by_the_model(void **state)
         assert_int_equal(race.outcome, RACE_OUTCOME_LOCAL);
 }
 
+static void test_lost_stream_is_asked_for_again_at_its_time(void **state)
+{
+        const unsigned again = RACE_ACTION_CLOUD_OPEN | RACE_ACTION_CLOUD_RELEASE;
+        struct race_plan plan = plan_of(OPENER | CLOUD | LOCAL);
+        struct race race;
+
+        (void)state;
+        race_init(&race, &plan);
+        (void)race_step(&race, RACE_EVENT_ASK, SECOND_US);
+        (void)race_step(&race, RACE_EVENT_WORD, SECOND_US);
+        (void)race_step(&race, RACE_EVENT_OPENER_END, SECOND_US);
+        (void)race_step(&race, RACE_EVENT_CLOUD_TEXT, 2 * SECOND_US);
+        race_resume_at(&race, 5 * SECOND_US);
+        assert_int_equal(race_step(&race, RACE_EVENT_CLOUD_LOST, 3 * SECOND_US), 0);
+        assert_int_equal(race.state, RACE_STATE_RESUMING);
+        assert_int_equal(race_deadline_us(&race), 5 * SECOND_US);
+        assert_int_equal(race_step(&race, RACE_EVENT_TIMEOUT, 5 * SECOND_US - 1), 0);
+        assert_int_equal(race_step(&race, RACE_EVENT_TIMEOUT, 5 * SECOND_US), again);
+        assert_int_equal(race.state, RACE_STATE_HANDOFF);
+        assert_int_equal(race_deadline_us(&race), 5 * SECOND_US + FIRST_TEXT_US);
+
+        race_resume_at(&race, 100 * SECOND_US);
+        (void)race_step(&race, RACE_EVENT_CLOUD_LOST, 6 * SECOND_US);
+        assert_int_equal(race_deadline_us(&race), SECOND_US + TOTAL_US);
+        assert_int_equal(race_step(&race, RACE_EVENT_TIMEOUT, SECOND_US + TOTAL_US), RACE_ACTION_LOCAL_START);
+        assert_int_equal(race.state, RACE_STATE_LOCAL);
+}
+
+static void test_cloud_lost_while_opening_is_opened_again_meanwhile(void **state)
+{
+        (void)state;
+        PLAY(OPENER | CLOUD | LOCAL, OPENED, { RACE_EVENT_CLOUD_LOST, SECOND_US, RACE_STATE_OPENING, 0 },
+             { RACE_EVENT_TIMEOUT, SECOND_US, RACE_STATE_OPENING, RACE_ACTION_CLOUD_OPEN },
+             { RACE_EVENT_OPENER_END, SECOND_US, RACE_STATE_HANDOFF, HAND_OVER });
+        PLAY(OPENER | CLOUD | LOCAL, OPENED, { RACE_EVENT_CLOUD_LOST, SECOND_US, RACE_STATE_OPENING, 0 },
+             { RACE_EVENT_OPENER_END, SECOND_US, RACE_STATE_RESUMING, RACE_ACTION_HANDOFF },
+             { RACE_EVENT_TIMEOUT, SECOND_US, RACE_STATE_HANDOFF,
+               RACE_ACTION_CLOUD_OPEN | RACE_ACTION_CLOUD_RELEASE });
+}
+
+static void test_silence_is_told_from_the_end_of_all_time(void **state)
+{
+        struct race race;
+
+        (void)state;
+        race = PLAY(OPENER | CLOUD | LOCAL, HANDED_OVER);
+        assert_false(race_is_silent(&race, race.deadline_us - 1));
+        assert_true(race_is_silent(&race, race.deadline_us));
+        assert_false(race_is_silent(&race, SECOND_US + TOTAL_US));
+        race = PLAY(OPENER | CLOUD | LOCAL, OPENED);
+        assert_false(race_is_silent(&race, SECOND_US + TOTAL_US));
+}
+
 static void test_end_without_text_does_not_leave_half_a_sentence(void **state)
 {
         struct race race;
@@ -308,6 +361,9 @@ int main(void)
                 cmocka_unit_test(test_local_speech_cut_by_its_deadline_is_a_reply),
                 cmocka_unit_test(test_without_limits_there_is_no_deadline),
                 cmocka_unit_test(test_broken_stream_is_finished_by_the_model),
+                cmocka_unit_test(test_lost_stream_is_asked_for_again_at_its_time),
+                cmocka_unit_test(test_cloud_lost_while_opening_is_opened_again_meanwhile),
+                cmocka_unit_test(test_silence_is_told_from_the_end_of_all_time),
                 cmocka_unit_test(test_end_without_text_does_not_leave_half_a_sentence),
                 cmocka_unit_test(test_engine_failure_leaves_it_to_the_cloud),
                 cmocka_unit_test(test_engine_failure_in_local_is_the_end),
