@@ -4,7 +4,7 @@
  * The cloud's part of one request: opens the attempt, builds its body, and turns what comes back into text for merge
  * and events for the race. A body is an event stream, or one JSON document, whatever its content type says; anything
  * else is refused. An endpoint that refuses the shape of a request is asked again in another, which is remembered
- * once it brought text. Loop thread only.
+ * once it brought text; what else fails, recovery.c decides about. Loop thread only.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,8 +15,6 @@
 #include "daemon/request-private.h"
 
 #define WHOLE_BODY_MAX (1u << 20) /* an error's body or a reply that was not streamed */
-
-#define MESSAGE_ID_CLOUD_FAILED "5b0c7ef2a5a04b0c9d3f6f5c5e7b1a90"
 
 /* ------------------------------------------------------------------------------------------------ failures */
 
@@ -41,27 +39,51 @@ static const char *status_name(unsigned status)
         return status == 429 ? "RateLimited" : "Status";
 }
 
-/* One log line when an endpoint begins to fail in this way, not one for each request that meets it. */
-static void log_failure(struct request *request)
+static enum retry_cause failure_cause(enum cloud_failure failure)
 {
-        struct requests *requests = request->owner;
-        const struct log_about about = {
-                .request = request->log_name,
-                .endpoint = request->continuation.endpoint->name,
-                .message_id = MESSAGE_ID_CLOUD_FAILED,
-        };
-
-        if (requests->cloud_failing && !strcmp(requests->cloud_failing, request->error))
-                return;
-        requests->cloud_failing = request->error;
-        log_line(LOG_WARNING, &about, "Endpoint %s: %s: %s", request->continuation.endpoint->name, request->error,
-                 buf_string(&request->message));
+        switch (failure) {
+        case CLOUD_FAILURE_RESOLVE:
+        case CLOUD_FAILURE_CONNECT:
+        case CLOUD_FAILURE_TLS:
+        case CLOUD_FAILURE_INTERNAL: return RETRY_CAUSE_UNREACHABLE;
+        case CLOUD_FAILURE_NONE:
+        case CLOUD_FAILURE_BROKEN:
+        case CLOUD_FAILURE_PROTOCOL: break;
+        }
+        return RETRY_CAUSE_BROKEN;
 }
 
-static void fail(struct request *request)
+/* The attempt is over for the reason that was noted; the event is for the race. */
+static enum race_event_type lose(struct request *request, enum retry_cause cause, unsigned status)
 {
-        log_failure(request);
-        continuation_close(request);
+        const struct continuation_headers *headers = &request->continuation.headers;
+        const struct recovery_failure failure = {
+                .cause = cause,
+                .status = status,
+                .headers = { .retry_after_ms = headers->retry_after_ms,
+                             .retry_after = headers->retry_after,
+                             .should_retry = headers->should_retry },
+        };
+
+        recovery_note_failure(request);
+        continuation_close(request, request->error);
+        return recovery_decide(request, &failure);
+}
+
+static void fail(struct request *request, enum retry_cause cause)
+{
+        request_step(request, lose(request, cause, 0));
+}
+
+static void fail_by_status(struct request *request, unsigned status)
+{
+        request_step(request, lose(request, RETRY_CAUSE_STATUS, status));
+}
+
+/* It would be no better anywhere else. */
+static void give_up(struct request *request)
+{
+        continuation_close(request, request->error);
         request_step(request, RACE_EVENT_CLOUD_FAILED);
 }
 
@@ -73,13 +95,13 @@ static bool form_is_fixed(const struct request *request)
         return known_form_is_fixed(request->continuation.endpoint) || request->merge.shown.n == 0;
 }
 
-/* Asks the same question again, in the shape that is in the continuation now. */
-static void ask_anew(struct request *request)
+/* Asks the same question again, at once, in the shape that is in the continuation now. */
+static void ask_anew(struct request *request, const char *reason)
 {
         request->continuation.n_reshaped++;
-        continuation_close(request);
-        if (!continuation_open(request) || !continuation_release(request))
-                request_step(request, RACE_EVENT_CLOUD_FAILED);
+        continuation_close(request, reason);
+        race_resume_at(&request->race, timers_now_us());
+        request_step(request, RACE_EVENT_CLOUD_LOST);
 }
 
 static bool may_ask_anew(const struct request *request)
@@ -92,7 +114,7 @@ static void remember_shape(struct request *request)
 {
         struct continuation *continuation = &request->continuation;
 
-        if (continuation->n_reshaped > 0 && continuation->first_text_us == 0)
+        if (continuation->n_reshaped > 0 && !continuation->has_text)
                 (void)learned_note(&request->owner->learned, continuation->endpoint, &continuation->shape);
 }
 
@@ -105,7 +127,7 @@ static bool reshape(struct request *request, unsigned status, const char *messag
         if (continuation->stream.has_text || !may_ask_anew(request) ||
             !capability_refused(continuation->dialect, form_is_fixed(request), status, message, &continuation->shape))
                 return false;
-        ask_anew(request);
+        ask_anew(request, status_name(status));
         return true;
 }
 
@@ -116,12 +138,12 @@ static void take_starved(struct request *request)
 
         if (may_ask_anew(request) &&
             capability_starved(continuation->dialect, form_is_fixed(request), &continuation->shape)) {
-                ask_anew(request);
+                ask_anew(request, "Starved");
                 return;
         }
         request_note(request, "Starved", "The cloud reasoned and said nothing within MaxTokens=%u.",
                      continuation->endpoint->max_tokens);
-        fail(request);
+        fail_by_status(request, 422); /* it was asked in every way that may be */
 }
 
 /* --------------------------------------------------------------------------------------------- reading text */
@@ -135,12 +157,13 @@ static bool take_text(struct request *request)
         if (text->n == 0)
                 return true;
         remember_shape(request);
+        continuation->has_text = true;
         request_step(request, RACE_EVENT_CLOUD_TEXT);
         if (!continuation->attempt)
                 return false;
         if (merge_cloud(&request->merge, text->data, text->n, &request->delta) < 0) {
                 request_note(request, "NoMemory", "No memory for the reply.");
-                fail(request);
+                give_up(request);
                 return false;
         }
         request_show(request, REQUEST_SOURCE_CLOUD);
@@ -149,8 +172,8 @@ static bool take_text(struct request *request)
 
 static void end_well(struct request *request)
 {
-        request->owner->cloud_failing = NULL;
-        continuation_close(request);
+        recovery_note_success(request);
+        continuation_close(request, *request->error ? request->error : "complete");
         request_step(request, RACE_EVENT_CLOUD_END);
 }
 
@@ -174,14 +197,14 @@ static bool take_event(struct request *request)
                 if (reshape(request, event->status, buf_string(&event->text)))
                         return false;
                 request_note(request, status_name(event->status), "The server reports: %s", buf_string(&event->text));
-                fail(request);
+                fail_by_status(request, event->status);
                 return false;
         case DIALECT_EVENT_STARVED: take_starved(request); return false;
         case DIALECT_EVENT_REFUSED:
                 if (!take_text(request))
                         return false;
                 request_note(request, "Refused", "The cloud declined to go on.");
-                fail(request);
+                give_up(request);
                 return false;
         case DIALECT_EVENT_CUT:
                 if (!take_text(request))
@@ -214,7 +237,7 @@ static bool drain(struct request *request)
         }
         if (r < 0) {
                 request_note(request, "Protocol", "The event stream cannot be read: %s.", strerror(-r));
-                fail(request);
+                fail(request, RETRY_CAUSE_BROKEN);
                 return false;
         }
         return true;
@@ -255,7 +278,7 @@ static void take_bytes(struct request *request, const char *bytes, size_t n)
         }
         if (r < 0) {
                 request_note(request, "Protocol", "The answer cannot be read: %s.", strerror(-r));
-                fail(request);
+                fail(request, RETRY_CAUSE_BROKEN);
                 return;
         }
         if (!continuation->is_whole && continuation->status == 200)
@@ -276,7 +299,7 @@ static void take_error_status(struct request *request)
         status = dialect_error_status(buf_string(&continuation->whole), continuation->whole.n, continuation->status);
         request_note(request, status_name(status), "HTTP status %u: %s", continuation->status,
                      message.n > 0 ? message.data : "no details");
-        fail(request);
+        fail_by_status(request, status);
 }
 
 /* A reply that came as one JSON document. */
@@ -291,7 +314,7 @@ static void take_whole(struct request *request)
 
         if (continuation->dialect->read(&continuation->stream, &event, &continuation->event) < 0) {
                 request_note(request, "NotAStream", "The answer is no event stream.");
-                fail(request);
+                fail(request, RETRY_CAUSE_UNREACHABLE); /* a portal's page stands in the way */
                 return;
         }
         if (!take_event(request))
@@ -300,7 +323,7 @@ static void take_whole(struct request *request)
                 end_well(request);
         } else {
                 request_note(request, "Broken", "The answer is no whole reply.");
-                fail(request);
+                fail(request, RETRY_CAUSE_BROKEN);
         }
 }
 
@@ -318,8 +341,26 @@ static void take_end(struct request *request)
         }
         if (sse_end(&continuation->sse) < 0 || drain(request)) {
                 request_note(request, "Broken", "The stream ended without its end marker.");
-                fail(request);
+                fail(request, RETRY_CAUSE_BROKEN);
         }
+}
+
+/* One that is too long stays empty, which is none. */
+static void copy_header(char *to, size_t size, const char *value)
+{
+        to[0] = '\0';
+        if (value && strlen(value) < size)
+                memcpy(to, value, strlen(value) + 1);
+}
+
+static void take_headers(struct continuation *continuation, const struct cloud_event *event)
+{
+        struct continuation_headers *headers = &continuation->headers;
+
+        continuation->status = event->status;
+        copy_header(headers->retry_after_ms, sizeof(headers->retry_after_ms), event->retry.retry_after_ms);
+        copy_header(headers->retry_after, sizeof(headers->retry_after), event->retry.retry_after);
+        copy_header(headers->should_retry, sizeof(headers->should_retry), event->retry.should_retry);
 }
 
 static void on_cloud(void *userdata, const struct cloud_event *event)
@@ -328,12 +369,12 @@ static void on_cloud(void *userdata, const struct cloud_event *event)
         struct continuation *continuation = &request->continuation;
 
         switch (event->type) {
-        case CLOUD_EVENT_HEADERS: continuation->status = event->status; break;
+        case CLOUD_EVENT_HEADERS: take_headers(continuation, event); break;
         case CLOUD_EVENT_BYTES: take_bytes(request, event->bytes, event->n_bytes); break;
         case CLOUD_EVENT_END: take_end(request); break;
         case CLOUD_EVENT_FAILED:
                 request_note(request, failure_name(event->failure), "%s", event->message);
-                fail(request);
+                fail(request, failure_cause(event->failure));
                 break;
         }
 }
@@ -357,30 +398,21 @@ static void choose_shape(struct request *request)
 
 void continuation_init(struct request *request)
 {
-        const struct settings *settings = request->owner->settings;
-        struct continuation *continuation = &request->continuation;
-
-        sse_init(&continuation->sse);
-        if (request->options.cloud == REQUEST_CLOUD_NEVER || settings->n_endpoint_names == 0)
-                return;
-        continuation->endpoint = settings_find_endpoint(settings, settings->endpoint_names[0]);
-        if (!continuation->endpoint)
-                return;
-        continuation->dialect = dialect_find(continuation->endpoint->dialect);
-        choose_shape(request);
+        sse_init(&request->continuation.sse);
 }
 
 void continuation_done(struct request *request)
 {
         struct continuation *continuation = &request->continuation;
 
-        continuation_close(request);
+        continuation_close(request, "cancelled");
         sse_done(&continuation->sse);
         buf_done(&continuation->event.text);
         buf_done(&continuation->whole);
 }
 
-bool continuation_open(struct request *request)
+/* Opens an attempt at continuation->endpoint. */
+static bool open_at(struct request *request, enum race_event_type *ret_event)
 {
         struct continuation *continuation = &request->continuation;
         const struct cloud_request how = {
@@ -393,6 +425,8 @@ bool continuation_open(struct request *request)
         int r;
 
         continuation->status = 0;
+        continuation->headers = (struct continuation_headers){ 0 };
+        continuation->has_text = continuation->released = false;
         continuation->stream = DIALECT_STREAM_NULL;
         sse_done(&continuation->sse);
         sse_init(&continuation->sse);
@@ -402,10 +436,32 @@ bool continuation_open(struct request *request)
                        &error);
         if (r < 0) {
                 request_note(request, "Key", "%s", error.n > 0 ? error.data : strerror(-r));
-                log_failure(request);
+                recovery_record(request, request->error);
+                *ret_event = lose(request, RETRY_CAUSE_UNREACHABLE, 0);
                 return false;
         }
         return true;
+}
+
+bool continuation_open(struct request *request, enum race_event_type *ret_event)
+{
+        struct continuation *continuation = &request->continuation;
+        const struct settings_endpoint *endpoint;
+        uint64_t at_us;
+
+        endpoint = recovery_choose(request, &at_us);
+        if (!endpoint) {
+                *ret_event = RACE_EVENT_CLOUD_FAILED;
+                return false;
+        }
+        request_forget_note(request);
+        if (endpoint != continuation->endpoint) {
+                continuation->endpoint = endpoint;
+                continuation->dialect = dialect_find(endpoint->dialect);
+                continuation->n_reshaped = 0;
+                choose_shape(request);
+        }
+        return open_at(request, ret_event);
 }
 
 bool continuation_release(struct request *request)
@@ -426,27 +482,36 @@ bool continuation_release(struct request *request)
                 r = continuation->dialect->body(&ask, &body);
         if (r < 0) {
                 request_note(request, "NoMemory", "The request's body cannot be built: %s.", strerror(-r));
-                continuation_close(request);
+                continuation_close(request, request->error);
                 return false;
         }
+        merge_resume(&request->merge, continuation->shape.form == DIALECT_FORM_PREFILL);
         continuation->released = true;
         cloud_release(continuation->attempt, &body);
         return true;
+}
+
+void continuation_stall(struct request *request)
+{
+        request_note(request, "Timeout", "The cloud did not go on in time.");
+        /* One that has not even begun is not asked again. */
+        fail(request, request->continuation.has_text ? RETRY_CAUSE_BROKEN : RETRY_CAUSE_UNREACHABLE);
 }
 
 void continuation_note_timeout(struct request *request)
 {
         request_note(request, "Timeout", "The cloud did not go on in time.");
         if (request->continuation.attempt)
-                log_failure(request);
+                recovery_note_failure(request);
 }
 
-void continuation_close(struct request *request)
+void continuation_close(struct request *request, const char *reason)
 {
         struct continuation *continuation = &request->continuation;
 
         if (!continuation->attempt)
                 return;
+        recovery_record(request, reason);
         continuation->times = *cloud_attempt_times(continuation->attempt);
         continuation->attempt = continuation->is_ended ? cloud_attempt_leave(continuation->attempt)
                                                        : cloud_attempt_close(continuation->attempt);

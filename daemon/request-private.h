@@ -1,26 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * What request.c (the race and its actions), continuation.c (the cloud's part) and requests.c (the set) share, and
- * nobody else includes.
+ * What request.c (the race and its actions), continuation.c (the cloud's part), recovery.c (whom it asks next) and
+ * requests.c (the set) share, and nobody else includes.
  */
 #pragma once
 
 #include "daemon/core/dialect.h"
 #include "daemon/core/learned.h"
 #include "daemon/core/merge.h"
+#include "daemon/core/retry.h"
 #include "daemon/core/sse.h"
 #include "daemon/request.h"
 
+/* Values of an answer's headers that say when to ask again; longer ones are none. */
+struct continuation_headers {
+        char retry_after_ms[64], retry_after[64], should_retry[64];
+};
+
 /* The cloud's part of one request: one attempt at a time. */
 struct continuation {
-        const struct settings_endpoint *endpoint; /* NULL: no cloud for this request */
+        const struct settings_endpoint *endpoint; /* that was asked last; NULL: none */
         const struct dialect *dialect;
         struct dialect_shape shape;
         struct cloud_attempt *attempt; /* NULL while none is open */
         struct cloud_times times;      /* of the attempt, also after it was closed */
         bool released;
-        unsigned n_reshaped; /* times that this question was asked again in another shape */
+        unsigned n_reshaped; /* times that this endpoint was asked again in another shape */
 
         struct sse sse;
         struct dialect_stream stream;
@@ -29,9 +35,32 @@ struct continuation {
         bool is_whole;    /* the body goes to `whole` */
         bool sniffed;     /* what kind of body it is has been decided */
         bool is_ended;    /* the end marker came; what else is at hand may still count tokens */
+        bool has_text;    /* this attempt has brought some */
         unsigned status;
+        struct continuation_headers headers;
         unsigned n_input_tokens, n_output_tokens;
         uint64_t first_text_us;
+};
+
+/* An endpoint as one request may ask it. */
+struct recovery_candidate {
+        const struct settings_endpoint *endpoint;
+        unsigned n_retries;
+        uint64_t due_us; /* not before */
+        bool is_spent;   /* of no more use to this request */
+};
+
+struct recovery {
+        struct recovery_candidate *candidates; /* in the order of preference */
+        size_t n_candidates;
+        struct request_attempt attempts[REQUEST_ATTEMPTS_MAX]; /* that are over */
+        size_t n_attempts;
+};
+
+struct recovery_failure {
+        enum retry_cause cause;
+        unsigned status;
+        struct retry_headers headers;
 };
 
 struct request {
@@ -47,6 +76,7 @@ struct request {
         struct merge merge;
         struct prompt prompt;
         struct continuation continuation;
+        struct recovery recovery;
         struct timer_node timer;
         uint64_t job; /* of the engine; 0: none */
         bool opening; /* the job is the opener's, not the completion's */
@@ -61,6 +91,12 @@ struct request {
         struct buf delta;   /* scratch */
 };
 
+/* What all requests know of an endpoint. */
+struct requests_endpoint {
+        struct retry_health health;
+        const char *failing; /* the name of its last attempt's failure, NULL after a success */
+};
+
 struct requests {
         const struct settings *settings;
         struct engine *engine;
@@ -70,8 +106,9 @@ struct requests {
         struct request *first;
         unsigned n_live;
         uint64_t last_job;
-        struct learned learned;    /* how endpoints want to be asked */
-        const char *cloud_failing; /* the name of the last attempt's failure, NULL after a success */
+        struct learned learned;              /* how endpoints want to be asked */
+        struct requests_endpoint *endpoints; /* in the order of settings->endpoints */
+        bool cloud_failing;                  /* the last attempt of any request did */
         struct requests_statistics statistics;
 };
 
@@ -83,8 +120,9 @@ void request_step(struct request *request, enum race_event_type event);
 /* Shows what is in request->delta, and empties it. */
 void request_show(struct request *request, enum request_source source);
 
-/* Remembers why something ended, for Finished; the first reason of the cloud's stays. */
+/* Remembers why something ended, for Finished; the first reason stays until it is forgotten for another attempt. */
 void request_note(struct request *request, const char *error, const char *format, ...) _printf_(3, 4);
+void request_forget_note(struct request *request);
 
 struct request *request_free(struct request *request);
 
@@ -92,14 +130,33 @@ struct request *request_free(struct request *request);
 void continuation_init(struct request *request);
 void continuation_done(struct request *request);
 
-/* Opens the attempt, its upload paused; false where that failed at once (request_note() has the cause). */
-bool continuation_open(struct request *request);
+/* Opens an attempt at the endpoint that is due, its upload paused. False where that failed at once (request_note()
+ * has the cause), with an event for the race. */
+bool continuation_open(struct request *request, enum race_event_type *ret_event);
 
 /* Builds the body from what was shown and lets it go. False on failure. */
 bool continuation_release(struct request *request);
 
-/* The race gave the cloud up at its deadline: notes and logs it. */
+/* The cloud was silent for too long: gives the attempt up and steps the race. */
+void continuation_stall(struct request *request);
+
+/* The race gave the cloud up at the end of its time: notes and logs it. */
 void continuation_note_timeout(struct request *request);
 
-/* Resets the stream where one is open; after its end marker it is left to end by itself. */
-void continuation_close(struct request *request);
+/* Ends the attempt where one is open and records why: by a reset, or after its end marker by itself. */
+void continuation_close(struct request *request, const char *reason);
+
+/* recovery.c */
+int recovery_init(struct request *request); /* 0, -ENOMEM */
+void recovery_done(struct request *request);
+
+/* The endpoint to be asked next and when, which may be now; NULL where there is none. */
+const struct settings_endpoint *recovery_choose(struct request *request, uint64_t *ret_at_us);
+
+/* The attempt at continuation.endpoint is over: CLOUD_LOST, where the race was told when to make another, or
+ * CLOUD_FAILED. */
+enum race_event_type recovery_decide(struct request *request, const struct recovery_failure *failure);
+
+void recovery_record(struct request *request, const char *reason);
+void recovery_note_failure(struct request *request); /* request_note() has it */
+void recovery_note_success(struct request *request);

@@ -39,6 +39,12 @@ void request_note(struct request *request, const char *error, const char *format
         (void)buf_add(&request->message, sentence, utf8_complete(sentence, strlen(sentence)));
 }
 
+void request_forget_note(struct request *request)
+{
+        request->error = "";
+        buf_clear(&request->message);
+}
+
 void request_show(struct request *request, enum request_source source)
 {
         uint64_t now_us = timers_now_us();
@@ -154,6 +160,8 @@ static void tell_finished(struct request *request, uint64_t now_us)
                 .reused_connection = continuation->times.reused,
                 .error = request->error,
                 .message = buf_string(&request->message),
+                .attempts = request->recovery.attempts,
+                .n_attempts = request->recovery.n_attempts,
         };
 
         if (request->sink)
@@ -176,7 +184,7 @@ static void finish(struct request *request)
         case RACE_OUTCOME_NONE: break;
         }
         drop_job(request);
-        continuation_close(request);
+        continuation_close(request, "cancelled");
         request->owner->n_live--;
         tell_finished(request, timers_now_us());
 }
@@ -184,21 +192,23 @@ static void finish(struct request *request)
 /* Performs a set of actions in the order of their values; answers the events that came of it at once, as bits. */
 static unsigned perform(struct request *request, unsigned actions)
 {
+        enum race_event_type event;
         unsigned events = 0;
 
         if (actions & RACE_ACTION_OPENER_START && !submit(request, true))
                 events |= 1u << RACE_EVENT_ENGINE_FAILED;
-        if (actions & RACE_ACTION_CLOUD_OPEN && !continuation_open(request))
-                events |= 1u << RACE_EVENT_CLOUD_FAILED;
+        if (actions & RACE_ACTION_CLOUD_OPEN && !continuation_open(request, &event))
+                events |= 1u << event;
         if (actions & RACE_ACTION_ENGINE_CANCEL)
                 drop_job(request);
         if (actions & RACE_ACTION_CLOUD_ABORT)
-                continuation_close(request);
+                continuation_close(request, *request->error ? request->error : "cancelled");
         if (actions & RACE_ACTION_HANDOFF)
                 hand_off(request);
         /* Opened in the same set and failed at once: its event is on its way already. */
         if (actions & RACE_ACTION_CLOUD_RELEASE && request->continuation.attempt) {
-                request->released_us = timers_now_us();
+                if (request->released_us == 0)
+                        request->released_us = timers_now_us();
                 if (!continuation_release(request))
                         events |= 1u << RACE_EVENT_CLOUD_FAILED;
         }
@@ -217,7 +227,8 @@ static unsigned step_once(struct request *request, enum race_event_type event)
 
         if (request->race.state != before && request->sink)
                 request->sink->state(request->userdata, request->race.state);
-        if (event == RACE_EVENT_TIMEOUT && actions != 0)
+        if (event == RACE_EVENT_TIMEOUT && before != RACE_STATE_LOCAL &&
+            (request->race.state == RACE_STATE_LOCAL || request->race.state == RACE_STATE_FAILED))
                 continuation_note_timeout(request);
         return perform(request, actions);
 }
@@ -236,7 +247,12 @@ void request_step(struct request *request, enum race_event_type event)
 
 static void on_timer(void *userdata)
 {
-        request_step(userdata, RACE_EVENT_TIMEOUT);
+        struct request *request = userdata;
+
+        if (race_is_silent(&request->race, timers_now_us()))
+                continuation_stall(request);
+        else
+                request_step(request, RACE_EVENT_TIMEOUT);
 }
 
 /* ------------------------------------------------------------------------------------------- engine's words */
@@ -308,14 +324,15 @@ void requests_engine_word(void *userdata, const struct engine_word *word)
 
 /* ---------------------------------------------------------------------------------------------------- life */
 
-static struct race_plan make_plan(const struct request *request)
+static struct race_plan make_plan(struct request *request)
 {
+        uint64_t at_us;
         const struct settings *settings = request->owner->settings;
         const struct request_options *options = &request->options;
 
         return (struct race_plan){
                 .opener = options->opener != REQUEST_OPENER_NEVER,
-                .cloud = request->continuation.endpoint != NULL,
+                .cloud = recovery_choose(request, &at_us) != NULL,
                 .local = options->cloud != REQUEST_CLOUD_ONLY,
                 .first_text_us = (uint64_t)(settings->first_text_sec * 1e6),
                 .gap_us = (uint64_t)(settings->gap_sec * 1e6),
@@ -345,16 +362,18 @@ int request_new(struct request **ret_request, struct requests *requests, const c
         request->timer = (struct timer_node){ .fn = on_timer, .userdata = request };
         merge_init(&request->merge);
         continuation_init(request);
-        plan = make_plan(request);
-        race_init(&request->race, &plan);
         request->log_name = strdup(log_name);
-        r = prompt_add(&request->prompt, PROMPT_ROLE_USER, prompt, strlen(prompt));
+        r = recovery_init(request);
+        if (r == 0)
+                r = prompt_add(&request->prompt, PROMPT_ROLE_USER, prompt, strlen(prompt));
         if (r == 0)
                 r = prompt_add_system(&request->prompt, PROMPT_CORRECTION_MEND);
         if (r < 0 || !request->log_name) {
                 request_free(request);
                 return -ENOMEM;
         }
+        plan = make_plan(request);
+        race_init(&request->race, &plan);
 
         request->sink = sink;
         request->userdata = userdata;
@@ -405,6 +424,7 @@ struct request *request_free(struct request *request)
 {
         timers_set(request->owner->timers, &request->timer, 0);
         continuation_done(request);
+        recovery_done(request);
         merge_done(&request->merge);
         prompt_done(&request->prompt);
         buf_done(&request->message);

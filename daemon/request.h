@@ -54,7 +54,17 @@ struct request_handoff {
         size_t n_characters; /* code points shown so far */
 };
 
-/* Microseconds since Ask; 0 where it did not happen. */
+#define REQUEST_ATTEMPTS_MAX 16 /* that are told of; of more, the first ones and the last */
+
+/* One HTTP request to the cloud. */
+struct request_attempt {
+        const char *endpoint;
+        const char *form;     /* "" where its body was not sent */
+        unsigned http_status; /* 0: no answer */
+        const char *reason;   /* "complete", "cancelled", or an error's name as below */
+};
+
+/* Microseconds since Ask; 0 where it did not happen. Those of the cloud are of its last attempt. */
 struct request_timings {
         uint64_t first_word_us, last_opener_word_us, released_us, body_sent_us, cloud_first_byte_us,
                 cloud_first_text_us, end_us;
@@ -67,6 +77,8 @@ struct request_timings {
          * Unauthorized, RateLimited, Status, NotAStream, Starved, Refused, Cut, Key, Model, NoMemory. */
         const char *error;
         const char *message; /* its sentence; "" for none */
+        const struct request_attempt *attempts;
+        size_t n_attempts;
 };
 
 /* Upward calls, on the loop thread, in order; `finished` once and last. Texts are valid UTF-8 and live during the

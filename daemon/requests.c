@@ -16,6 +16,11 @@ int requests_new(struct requests **ret_requests, const struct settings *settings
         requests = calloc(1, sizeof(*requests));
         if (!requests)
                 return -ENOMEM;
+        requests->endpoints = calloc(MAX(settings->n_endpoints, (size_t)1), sizeof(*requests->endpoints));
+        if (!requests->endpoints) {
+                free(requests);
+                return -ENOMEM;
+        }
         learned_init(&requests->learned);
         requests->settings = settings;
         requests->engine = engine;
@@ -43,6 +48,7 @@ struct requests *requests_free(struct requests *requests)
         while (requests->first)
                 unlink_and_free(requests, requests->first);
         learned_done(&requests->learned);
+        free(requests->endpoints);
         free(requests);
         return NULL;
 }

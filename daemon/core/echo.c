@@ -99,7 +99,7 @@ void echo_done(struct echo *echo)
 }
 
 /* Would the words of what was said from `start` on, repeated, be an echo? `bare`: with nothing before them. */
-static bool is_evidence(const struct echo *echo, size_t start, bool bare)
+static bool is_repetition(const struct echo *echo, size_t start, bool bare)
 {
         const char *words = echo->said.data + start;
         size_t n = echo->said.n - start, length;
@@ -118,28 +118,58 @@ static bool is_evidence(const struct echo *echo, size_t start, bool bare)
         return n_words == 1 && bare && echo->ends_in_word && echo_is_never_doubled(words, n);
 }
 
-/* What the stream's words so far say of all candidates. */
-static void match(const struct echo *echo, const struct buf *words, bool word_is_whole, bool bare, bool *ret_live,
-                  bool *ret_whole)
+/* The same, or one word that may have been cut and is long enough. */
+static bool is_evidence(const struct echo *echo, size_t start, bool bare)
 {
-        *ret_live = *ret_whole = false;
+        size_t n = echo->said.n - start;
+
+        if (echo->may_be_cut && n >= ECHO_CUT_MIN && !memchr(echo->said.data + start, ' ', n))
+                return true;
+        return is_repetition(echo, start, bare);
+}
+
+/* The stream's head, folded. */
+struct head {
+        const struct buf *words;
+        size_t n_before;    /* bytes of words before its last code point */
+        bool word_is_whole; /* the last one */
+        bool bare;          /* nothing stands before the first one */
+};
+
+struct found {
+        bool live;  /* a candidate may still match */
+        bool whole; /* one matches up to here */
+        bool cut;   /* one matched up to the last code point, which goes on with the cut word */
+};
+
+/* What the head says of all candidates. */
+static struct found match(const struct echo *echo, const struct head *head)
+{
+        const struct buf *words = head->words;
+        struct found found = { 0 };
+
         for (size_t start = 0; start < echo->said.n; start++) {
                 const char *said = echo->said.data + start;
                 size_t n = echo->said.n - start;
 
                 if (start > 0 && said[-1] != ' ')
                         continue;
-                if (words->n > n || memcmp(said, words->data, words->n) != 0)
+                if (memcmp(said, words->data, MIN(n, words->n)) != 0 || !is_evidence(echo, start, head->bare))
                         continue;
-                if (words->n < n && word_is_whole && said[words->n] != ' ')
+                if (words->n > n) {
+                        found.cut |=
+                                echo->may_be_cut && n >= ECHO_CUT_MIN && head->n_before == n && words->data[n] != ' ';
                         continue;
-                if (!is_evidence(echo, start, bare))
+                }
+                if (words->n < n && head->word_is_whole && said[words->n] != ' ')
                         continue;
-                if (words->n == n && word_is_whole)
-                        *ret_whole = true;
+                /* One alone that is not of the list repeats nothing but a word that was cut. */
+                if (words->n == n && head->word_is_whole)
+                        found.whole |= is_repetition(echo, start, head->bare);
                 else
-                        *ret_live = true;
+                        found.live = true;
         }
+        return found;
 }
 
 static bool is_wrapper(uint32_t c)
@@ -183,13 +213,14 @@ int echo_judge(const struct echo *echo, const char *text, size_t n, bool ended, 
 {
         _cleanup_(buf_done) struct buf words = BUF_NULL;
         struct fold fold = { .words = &words };
-        size_t word_end = 0, echo_end = 0, length;
-        bool live = echo->said.n > 0, whole;
+        struct head head = { .words = &words };
+        struct found found = { .live = echo->said.n > 0 };
+        size_t word_end = 0, before, echo_end = 0, length;
         unsigned n_wrappers = 0;
         int r;
 
         *ret_verdict = ECHO_VERDICT_FRESH;
-        for (size_t i = 0; i < n && live; i += length) {
+        for (size_t i = 0; i < n && found.live; i += length) {
                 uint32_t c = letter_at(text, n, i, &length);
 
                 if (words.n == 0 && !letter_is_word(c) && !letter_is_blank(c)) {
@@ -197,25 +228,32 @@ int echo_judge(const struct echo *echo, const char *text, size_t n, bool ended, 
                                 return 0;
                         continue;
                 }
+                head.n_before = words.n;
                 r = fold_code_point(&fold, c);
                 if (r < 0)
                         return r;
                 if (words.n == 0)
                         continue;
+                before = word_end;
                 if (letter_is_word(c))
                         word_end = i + length;
-                match(echo, &words, !fold.in_word, n_wrappers == 0, &live, &whole);
-                if (whole)
+                head.word_is_whole = !fold.in_word;
+                head.bare = n_wrappers == 0;
+                found = match(echo, &head);
+                if (found.whole)
                         echo_end = word_end;
+                else if (found.cut)
+                        echo_end = before;
         }
 
-        if (live && ended && words.n > 0) {
-                match(echo, &words, true, n_wrappers == 0, &live, &whole);
-                if (whole)
+        if (found.live && ended && words.n > 0) {
+                head.word_is_whole = true;
+                found = match(echo, &head);
+                if (found.whole)
                         echo_end = word_end;
-                live = false;
+                found.live = false;
         }
-        if (live && !ended)
+        if (found.live && !ended)
                 *ret_verdict = ECHO_VERDICT_OPEN;
         else if (echo_end > 0)
                 *ret_verdict = skip_closing(text, n, echo_end, n_wrappers, ended, ret_skip) ? ECHO_VERDICT_ECHO

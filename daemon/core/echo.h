@@ -10,6 +10,8 @@
  *   - one alone only if it is of a closed list of words that no language doubles ("is", "the", "und"), and no
  *     punctuation stands between. Any other single word is kept, since it may be meant ("that that", "New York, New
  *     York", "nous nous") or chance.
+ * Where the last word may have been cut in two ("Canb"), a stream that says it whole ("Canberra") repeats its head;
+ * alone that counts from ECHO_CUT_MIN bytes on.
  */
 #pragma once
 
@@ -17,6 +19,8 @@
 #include <stddef.h>
 
 #include "libmulm/base/buf.h"
+
+#define ECHO_CUT_MIN 4
 
 enum echo_verdict {
         ECHO_VERDICT_OPEN,  /* more bytes are needed */
@@ -27,6 +31,7 @@ enum echo_verdict {
 struct echo {
         struct buf said;   /* what the stream may repeat: its words in small letters, a blank between them */
         bool ends_in_word; /* no punctuation after the last one */
+        bool may_be_cut;   /* set by the caller: the last one may be the head of a word that the stream says whole */
 };
 
 #define ECHO_NULL ((struct echo){ 0 })

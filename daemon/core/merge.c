@@ -49,6 +49,55 @@ static int show(struct merge *merge, size_t skip, bool blank, bool lower, struct
         return 0;
 }
 
+/* The new stream goes on in the middle of a word, or has its own blank: nothing is to be mended. */
+static bool joins_as_it_is(const struct merge *merge)
+{
+        uint32_t last = letter_before(buf_string(&merge->shown), merge->shown.n, NULL);
+        uint32_t first = letter_at(merge->held.data, merge->held.n, 0, NULL);
+
+        if (!merge->verbatim || letter_is_blank(last))
+                return false;
+        return letter_is_blank(first) ||
+               (letter_is_word(last) && letter_is_word(first) && letter_lower(first) == first);
+}
+
+/* A resumed stream that repeats the last words repeats the marks behind them too, as far as they were shown. False
+ * while more of them may come. */
+static bool skip_repeated_marks(const struct merge *merge, bool ended, size_t *skip)
+{
+        const char *shown = buf_string(&merge->shown);
+        size_t at = *skip, tail = merge->shown.n, length;
+        uint32_t c, wanted;
+
+        if (merge->shown.n == merge->n_opener)
+                return true;
+        while ((c = letter_before(shown, tail, &length)) != 0 && !letter_is_word(c))
+                tail -= length;
+        for (; (wanted = letter_at(shown, merge->shown.n, tail, &length)) != 0; tail += length) {
+                if (letter_is_blank(wanted))
+                        continue;
+                while ((c = letter_at(merge->held.data, merge->held.n, at, &length)) != 0 && letter_is_blank(c))
+                        at += length;
+                if (c == 0)
+                        return ended;
+                if (c != wanted)
+                        return true;
+                at += length;
+                *skip = at;
+                (void)letter_at(shown, merge->shown.n, tail, &length);
+        }
+        return true;
+}
+
+/* What was cut off as an echo ended within a word. */
+static bool is_in_word(const struct merge *merge, size_t skip)
+{
+        uint32_t next = letter_at(merge->held.data, merge->held.n, skip, NULL);
+
+        return letter_is_word(next) && !letter_is_unspaced(next) &&
+               letter_is_word(letter_before(merge->held.data, skip, NULL));
+}
+
 /* Shows what is held as soon as it is known how. */
 static int decide(struct merge *merge, bool ended, struct buf *delta)
 {
@@ -70,6 +119,12 @@ static int decide(struct merge *merge, bool ended, struct buf *delta)
                         return 0;
                 if (verdict == ECHO_VERDICT_FRESH)
                         skip = 0;
+                if (verdict == ECHO_VERDICT_ECHO && !skip_repeated_marks(merge, ended, &skip))
+                        return 0;
+                if (verdict == ECHO_VERDICT_FRESH ? joins_as_it_is(merge) : is_in_word(merge, skip)) {
+                        merge->at_seam = false;
+                        return show(merge, skip, false, false, delta);
+                }
         }
         if (!seam_decide(buf_string(&merge->shown), merge->shown.n, merge->held.data + skip, merge->held.n - skip,
                          ended, &seam))
@@ -84,10 +139,13 @@ static int begin(struct merge *merge, enum merge_source source)
 {
         int r;
 
-        if (merge->source == source)
+        if (merge->source == source && !merge->resuming)
                 return 0;
         if (merge->source == MERGE_SOURCE_OPENER)
                 merge->n_opener = merge->shown.n;
+        merge->echo.may_be_cut =
+                merge->resuming && letter_is_word(letter_before(buf_string(&merge->shown), merge->shown.n, NULL));
+        merge->resuming = false;
         if (source == MERGE_SOURCE_CLOUD) {
                 r = echo_set_said(&merge->echo, buf_string(&merge->shown), merge->shown.n);
                 if (r < 0)
@@ -126,6 +184,16 @@ int merge_opener(struct merge *merge, const char *text, size_t n, struct buf *de
 int merge_cloud(struct merge *merge, const char *text, size_t n, struct buf *delta)
 {
         return feed(merge, MERGE_SOURCE_CLOUD, text, n, delta);
+}
+
+void merge_resume(struct merge *merge, bool verbatim)
+{
+        if (merge->source != MERGE_SOURCE_CLOUD)
+                return;
+        merge->resuming = true;
+        merge->verbatim = verbatim;
+        buf_clear(&merge->held);
+        merge->clean = CLEAN_NULL;
 }
 
 int merge_local(struct merge *merge, const char *text, size_t n, struct buf *delta)

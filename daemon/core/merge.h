@@ -31,7 +31,9 @@ struct merge {
         struct clean clean; /* the source's bytes on their way to text */
         struct echo echo;   /* is the stream repeating the opener? */
         enum merge_source source;
-        bool at_seam; /* nothing of this source has been shown yet */
+        bool at_seam;  /* nothing of this source, or of its new stream, has been shown yet */
+        bool resuming; /* what comes of the cloud next is a new stream */
+        bool verbatim; /* that goes on where the text stopped, to the letter */
 };
 
 void merge_init(struct merge *merge);
@@ -41,6 +43,11 @@ void merge_done(struct merge *merge);
  * was not yet shown is lost. */
 int merge_opener(struct merge *merge, const char *text, size_t n, struct buf *delta);
 int merge_cloud(struct merge *merge, const char *text, size_t n, struct buf *delta);
+
+/* The cloud's stream broke, and another one is to go on from what was shown: what the old one had still held back is
+ * given up, and the new one's head meets all that was shown in a new seam. `verbatim`: it was asked for by a prefill,
+ * so that a word that was cut in two goes on without a blank. Nothing changes before the cloud has spoken. */
+void merge_resume(struct merge *merge, bool verbatim);
 
 /* The completion's words go on from what was shown; what the cloud had still held back is given up first. */
 int merge_local(struct merge *merge, const char *text, size_t n, struct buf *delta);

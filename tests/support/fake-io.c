@@ -119,10 +119,17 @@ static void tell(struct cloud_attempt *attempt, const struct cloud_event *event)
         attempt->fn(attempt->userdata, event);
 }
 
+void fake_cloud_retry(struct cloud_attempt *attempt, unsigned status, const struct retry_headers *headers)
+{
+        tell(attempt, &(struct cloud_event){ .type = CLOUD_EVENT_HEADERS,
+                                             .status = status,
+                                             .content_type = "text/event-stream",
+                                             .retry = *headers });
+}
+
 void fake_cloud_status(struct cloud_attempt *attempt, unsigned status)
 {
-        tell(attempt, &(struct cloud_event){
-                              .type = CLOUD_EVENT_HEADERS, .status = status, .content_type = "text/event-stream" });
+        fake_cloud_retry(attempt, status, &(struct retry_headers){ 0 });
 }
 
 void fake_cloud_bytes(struct cloud_attempt *attempt, const char *bytes, size_t n)

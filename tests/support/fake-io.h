@@ -58,6 +58,7 @@ struct timers *fake_timers(void);
 /* The attempt that was opened last. */
 struct cloud_attempt *fake_attempt(void);
 void fake_cloud_status(struct cloud_attempt *attempt, unsigned status);
+void fake_cloud_retry(struct cloud_attempt *attempt, unsigned status, const struct retry_headers *headers);
 void fake_cloud_bytes(struct cloud_attempt *attempt, const char *bytes, size_t n);
 void fake_cloud_end(struct cloud_attempt *attempt);
 void fake_cloud_fail(struct cloud_attempt *attempt, enum cloud_failure failure);

@@ -6,171 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/request.h"
-#include "tests/support/fake-io.h"
-#include "tests/support/test.h"
-
-struct heard {
-        char text[1024]; /* "opener:..|cloud:..|" */
-        char states[256];
-        unsigned n_handoffs, n_finished;
-        uint32_t last_sequence;
-        struct request_handoff handoff;
-        enum race_outcome outcome;
-        struct request_timings timings;
-        char error[32], message[256], endpoint[32], form[32], reason[32];
-};
-
-struct fixture {
-        struct settings settings;
-        struct requests *requests;
-        struct request *request;
-        struct heard heard;
-};
-
-static void add(char *to, size_t size, const char *text, size_t n)
-{
-        size_t used = strlen(to);
-
-        assert_true(used + n < size);
-        memcpy(to + used, text, n);
-        to[used + n] = '\0';
-}
-
-static void hear_text(void *userdata, uint32_t sequence, const char *delta, size_t n, enum request_source source)
-{
-        struct heard *heard = &((struct fixture *)userdata)->heard;
-        const char *name = request_source_name(source);
-
-        assert_int_equal(heard->n_finished, 0);
-        assert_int_equal(sequence, heard->last_sequence + 1);
-        heard->last_sequence = sequence;
-        add(heard->text, sizeof(heard->text), name, 1);
-        add(heard->text, sizeof(heard->text), ":", 1);
-        add(heard->text, sizeof(heard->text), delta, n);
-        add(heard->text, sizeof(heard->text), "|", 1);
-}
-
-static void hear_handoff(void *userdata, uint32_t sequence, const struct request_handoff *handoff)
-{
-        struct heard *heard = &((struct fixture *)userdata)->heard;
-
-        assert_int_equal(heard->n_finished, 0);
-        assert_int_equal(sequence, heard->last_sequence + 1);
-        heard->last_sequence = sequence;
-        heard->n_handoffs++;
-        heard->handoff = *handoff;
-        add(heard->reason, sizeof(heard->reason), handoff->reason, strlen(handoff->reason));
-}
-
-static void hear_state(void *userdata, enum race_state state)
-{
-        struct heard *heard = &((struct fixture *)userdata)->heard;
-
-        assert_int_equal(heard->n_finished, 0);
-        add(heard->states, sizeof(heard->states), race_state_name(state), strlen(race_state_name(state)));
-        add(heard->states, sizeof(heard->states), " ", 1);
-}
-
-static void hear_finished(void *userdata, enum race_outcome outcome, const struct request_timings *timings)
-{
-        struct heard *heard = &((struct fixture *)userdata)->heard;
-
-        heard->n_finished++;
-        heard->outcome = outcome;
-        heard->timings = *timings;
-        add(heard->error, sizeof(heard->error), timings->error, strlen(timings->error));
-        add(heard->message, sizeof(heard->message), timings->message, strlen(timings->message));
-        add(heard->endpoint, sizeof(heard->endpoint), timings->endpoint, strlen(timings->endpoint));
-        add(heard->form, sizeof(heard->form), timings->form, strlen(timings->form));
-}
-
-static const struct request_sink sink = { hear_text, hear_handoff, hear_state, hear_finished };
-
-static void set(struct settings *settings, const char *section, const char *key, const char *value)
-{
-        const struct settings_place place = { "test.conf", 1 };
-        struct buf error = BUF_NULL;
-
-        if (settings_set(settings, section, key, value, &place, &error) < 0)
-                fail_msg("%s", buf_string(&error));
-        buf_done(&error);
-}
-
-static int set_up(void **state)
-{
-        struct fixture *fixture = calloc(1, sizeof(*fixture));
-
-        assert_non_null(fixture);
-        fake_io_reset();
-        assert_int_equal(settings_init(&fixture->settings), 0);
-        set(&fixture->settings, "Cloud", "Endpoints", "primary");
-        set(&fixture->settings, "Cloud", "FirstTextSec", "2");
-        set(&fixture->settings, "Cloud", "GapSec", "3");
-        set(&fixture->settings, "Endpoint primary", "URL", "https://cloud.example/v1");
-        set(&fixture->settings, "Endpoint primary", "Model", "big");
-        set(&fixture->settings, "Limits", "Requests", "1");
-        assert_int_equal(
-                requests_new(&fixture->requests, &fixture->settings, fake_engine(), fake_cloud(), fake_timers()), 0);
-        *state = fixture;
-        return 0;
-}
-
-static int tear_down(void **state)
-{
-        struct fixture *fixture = *state;
-
-        request_release(fixture->request);
-        requests_reap(fixture->requests);
-        assert_int_equal(requests_n_live(fixture->requests), 0);
-        requests_free(fixture->requests);
-        settings_done(&fixture->settings);
-        free(fixture);
-        fake_io_reset();
-        return 0;
-}
-
-static void ask(struct fixture *fixture, struct request_options options)
-{
-        assert_int_equal(request_new(&fixture->request, fixture->requests, "What is the capital of Australia?",
-                                     &options, &sink, fixture, "/request/1"),
-                         0);
-        request_start(fixture->request);
-}
-
-static void engine_says(struct fixture *fixture, enum engine_event event, const char *text, enum engine_reason reason)
-{
-        const struct engine_word word = {
-                .job = fake_io.engine.job.id,
-                .event = event,
-                .reason = reason,
-                .text = text,
-                .n_text = strlen(text),
-                .probability = 0.9f,
-                .at_us = timers_now_us(),
-        };
-
-        requests_engine_word(fixture->requests, &word);
-}
-
-static void say_opener(struct fixture *fixture)
-{
-        engine_says(fixture, ENGINE_EVENT_STARTED, "", 0);
-        engine_says(fixture, ENGINE_EVENT_WORD, "The", 0);
-        engine_says(fixture, ENGINE_EVENT_WORD, " capital", 0);
-        engine_says(fixture, ENGINE_EVENT_WORD, " is", 0);
-        engine_says(fixture, ENGINE_EVENT_END, "", ENGINE_REASON_UNSURE);
-}
-
-#define C(x)  "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" x "\"},\"finish_reason\":null}]}\n\n"
-#define FIN   "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
-#define USAGE "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":6}}\n\n"
-#define DONE  "data: [DONE]\n\n"
-
-static void cloud_says(const char *bytes)
-{
-        fake_cloud_bytes(fake_attempt(), bytes, strlen(bytes));
-}
+#include "tests/support/request-fixture.h"
 
 /* -------------------------------------------------------------------------------------------------- tests */
 
@@ -179,14 +15,14 @@ static void test_opener_and_cloud_make_one_text(void **state)
         struct fixture *fixture = *state;
         struct cloud_attempt *attempt;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
         attempt = fake_attempt();
         assert_null(attempt->body);
-        say_opener(fixture);
+        fixture_say_opener(fixture);
         assert_non_null(attempt->body);
         assert_non_null(strstr(attempt->body, "The capital is"));
         fake_cloud_status(attempt, 200);
-        cloud_says(C(" Canberra,") C(" not Sydney.") FIN USAGE DONE);
+        fixture_cloud_says(C(" Canberra,") C(" not Sydney.") FIN USAGE DONE);
 
         assert_string_equal(request_text(fixture->request), "The capital is Canberra, not Sydney.");
         assert_string_equal(fixture->heard.states, "opening handoff continuing done ");
@@ -213,8 +49,8 @@ static void test_stream_cut_at_every_byte_makes_the_same_text(void **state)
         for (size_t cut = 0; cut < sizeof(stream); cut++) {
                 memset(&fixture->heard, 0, sizeof(fixture->heard));
                 fake_io_reset();
-                ask(fixture, REQUEST_OPTIONS_NULL);
-                say_opener(fixture);
+                fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+                fixture_say_opener(fixture);
                 fake_cloud_status(fake_attempt(), 200);
                 fake_cloud_bytes(fake_attempt(), stream, cut);
                 if (fixture->heard.n_finished == 0)
@@ -230,26 +66,14 @@ static void test_stream_cut_at_every_byte_makes_the_same_text(void **state)
         }
 }
 
-static void finish_locally(struct fixture *fixture)
-{
-        assert_int_equal(fake_io.engine.job.kind, ENGINE_JOB_COMPLETION);
-        assert_string_equal(fake_io.engine.job.prompt.said, request_text(fixture->request));
-        engine_says(fixture, ENGINE_EVENT_STARTED, "", 0);
-        engine_says(fixture, ENGINE_EVENT_WORD, " a", 0);
-        engine_says(fixture, ENGINE_EVENT_WORD, " city.", 0);
-        engine_says(fixture, ENGINE_EVENT_END, "", ENGINE_REASON_END);
-        assert_int_equal(fixture->heard.n_finished, 1);
-        assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_LOCAL);
-}
-
 static void test_dead_endpoint_is_finished_locally(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
         fake_cloud_fail(fake_attempt(), CLOUD_FAILURE_CONNECT);
-        say_opener(fixture);
-        finish_locally(fixture);
+        fixture_say_opener(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(request_text(fixture->request), "The capital is a city.");
         assert_string_equal(fixture->heard.error, "Offline");
         assert_string_equal(requests_cloud_state(fixture->requests), "failing");
@@ -259,15 +83,15 @@ static void test_silent_cloud_is_given_up_at_its_deadline(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says(": ping\n\n");
+        fixture_cloud_says(": ping\n\n");
         fake_advance(1900000);
         assert_int_equal(request_state(fixture->request), RACE_STATE_HANDOFF);
         fake_advance(100000);
         assert_true(fake_attempt()->closed);
-        finish_locally(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(fixture->heard.error, "Timeout");
 }
 
@@ -275,12 +99,16 @@ static void test_stream_that_breaks_off_is_finished_from_what_was_shown(void **s
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
-        fake_cloud_status(fake_attempt(), 200);
-        cloud_says(C(" Canberra,"));
-        fake_cloud_end(fake_attempt());
-        finish_locally(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(fake_io.cloud.n_attempts, i + 1);
+                fake_cloud_status(fake_attempt(), 200);
+                fixture_cloud_says(i == 0 ? C(" Canberra,") : ": nothing\n\n");
+                fake_cloud_end(fake_attempt());
+                fake_advance(600000);
+        }
+        fixture_finish_locally(fixture);
         assert_string_equal(request_text(fixture->request), "The capital is Canberra, a city.");
         assert_string_equal(fixture->heard.error, "Broken");
 }
@@ -290,12 +118,12 @@ static void test_refused_key_is_named(void **state)
         struct fixture *fixture = *state;
         static const char body[] = "{\"error\":{\"message\":\"Incorrect API key\",\"code\":\"invalid_api_key\"}}";
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
         fake_cloud_status(fake_attempt(), 401);
-        cloud_says(body);
+        fixture_cloud_says(body);
         fake_cloud_end(fake_attempt());
-        say_opener(fixture);
-        finish_locally(fixture);
+        fixture_say_opener(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(fixture->heard.error, "Unauthorized");
         assert_non_null(strstr(fixture->heard.message, "401"));
         assert_non_null(strstr(fixture->heard.message, "Incorrect API key"));
@@ -306,17 +134,18 @@ static void test_refused_prefill_is_asked_again_as_an_instruction_and_remembered
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         assert_non_null(strstr(fake_attempt()->body, "\"assistant\""));
         fake_cloud_status(fake_attempt(), 400);
-        cloud_says("{\"error\":{\"message\":\"This model does not support assistant message prefill.\"}}");
+        fixture_cloud_says("{\"error\":{\"message\":\"This model does not support assistant message prefill.\"}}");
         fake_cloud_end(fake_attempt());
 
+        fake_advance(0);
         assert_int_equal(fake_io.cloud.n_attempts, 2);
         assert_null(strstr(fake_attempt()->body, "\"assistant\""));
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says(C("Canberra.") DONE);
+        fixture_cloud_says(C("Canberra.") DONE);
         assert_string_equal(request_text(fixture->request), "The capital is Canberra.");
         assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_COMPLETE);
         assert_string_equal(fixture->heard.form, "instruction");
@@ -324,8 +153,8 @@ static void test_refused_prefill_is_asked_again_as_an_instruction_and_remembered
         request_release(fixture->request);
         requests_reap(fixture->requests);
         memset(&fixture->heard, 0, sizeof(fixture->heard));
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         assert_int_equal(fake_io.cloud.n_attempts, 3);
         assert_null(strstr(fake_attempt()->body, "\"assistant\""));
 }
@@ -335,17 +164,18 @@ static void test_refusal_inside_a_stream_is_asked_again(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says("data: {\"error\":{\"message\":\"This model does not support assistant message prefill.\","
-                   "\"code\":400}}\n\n");
+        fixture_cloud_says("data: {\"error\":{\"message\":\"This model does not support assistant message prefill.\","
+                           "\"code\":400}}\n\n");
+        fake_advance(0);
         assert_int_equal(fake_io.cloud.n_attempts, 2);
         assert_null(strstr(fake_attempt()->body, "\"assistant\""));
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says(C(" Canberra,") "data: {\"error\":{\"message\":\"m\",\"code\":400}}\n\n");
+        fixture_cloud_says(C(" Canberra,") "data: {\"error\":{\"message\":\"m\",\"code\":400}}\n\n");
         assert_int_equal(fake_io.cloud.n_attempts, 2);
-        finish_locally(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(fixture->heard.error, "Status");
 }
 
@@ -353,14 +183,15 @@ static void test_no_second_form_after_a_second_400(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         for (unsigned i = 0; i < 2; i++) {
                 fake_cloud_status(fake_attempt(), 400);
                 fake_cloud_end(fake_attempt());
+                fake_advance(0);
         }
         assert_int_equal(fake_io.cloud.n_attempts, 2);
-        finish_locally(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(fixture->heard.error, "Status");
 }
 
@@ -368,14 +199,16 @@ static void test_answer_of_reasoning_alone_is_asked_for_again(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says("data: {\"choices\":[{\"delta\":{\"reasoning\":\"hm\"},\"finish_reason\":null}]}\n\n" FIN DONE);
+        fixture_cloud_says(
+                "data: {\"choices\":[{\"delta\":{\"reasoning\":\"hm\"},\"finish_reason\":null}]}\n\n" FIN DONE);
+        fake_advance(0);
         assert_int_equal(fake_io.cloud.n_attempts, 2);
         assert_non_null(strstr(fake_attempt()->body, "\"enable_thinking\":false"));
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says(C("Canberra.") DONE);
+        fixture_cloud_says(C("Canberra.") DONE);
         assert_string_equal(request_text(fixture->request), "The capital is Canberra.");
 }
 
@@ -383,15 +216,16 @@ static void test_reasoning_without_end_is_given_up(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         for (unsigned i = 0; i < 3; i++) {
                 assert_int_equal(fake_io.cloud.n_attempts, i + 1);
                 fake_cloud_status(fake_attempt(), 200);
-                cloud_says("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n");
+                fixture_cloud_says("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n");
+                fake_advance(0);
         }
         assert_int_equal(fake_io.cloud.n_attempts, 3);
-        finish_locally(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(fixture->heard.error, "Starved");
 }
 
@@ -399,9 +233,9 @@ static void test_cancel_resets_the_stream_and_finishes_once(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        engine_says(fixture, ENGINE_EVENT_STARTED, "", 0);
-        engine_says(fixture, ENGINE_EVENT_WORD, "The", 0);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_engine_says(fixture, ENGINE_EVENT_STARTED, "", 0);
+        fixture_engine_says(fixture, ENGINE_EVENT_WORD, "The", 0);
         request_cancel(fixture->request);
         request_cancel(fixture->request);
         assert_int_equal(fixture->heard.n_finished, 1);
@@ -415,10 +249,10 @@ static void test_never_an_opener_is_the_cloud_alone(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, (struct request_options){ .opener = REQUEST_OPENER_NEVER });
+        fixture_ask(fixture, (struct request_options){ .opener = REQUEST_OPENER_NEVER });
         assert_non_null(fake_attempt()->body);
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says(C("\\n\\nCanberra.") FIN);
+        fixture_cloud_says(C("\\n\\nCanberra.") FIN);
         assert_string_equal(request_text(fixture->request), "Canberra.");
         assert_int_equal(fake_io.engine.n_submitted, 0);
         assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_COMPLETE);
@@ -428,10 +262,10 @@ static void test_never_a_cloud_is_the_model_alone(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, (struct request_options){ .cloud = REQUEST_CLOUD_NEVER });
+        fixture_ask(fixture, (struct request_options){ .cloud = REQUEST_CLOUD_NEVER });
         assert_int_equal(fake_io.cloud.n_attempts, 0);
-        say_opener(fixture);
-        finish_locally(fixture);
+        fixture_say_opener(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(fixture->heard.endpoint, "");
 }
 
@@ -439,8 +273,8 @@ static void test_only_a_cloud_fails_with_its_error(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, (struct request_options){ .cloud = REQUEST_CLOUD_ONLY });
-        say_opener(fixture);
+        fixture_ask(fixture, (struct request_options){ .cloud = REQUEST_CLOUD_ONLY });
+        fixture_say_opener(fixture);
         fake_cloud_fail(fake_attempt(), CLOUD_FAILURE_TLS);
         assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_FAILED);
         assert_string_equal(fixture->heard.error, "Tls");
@@ -452,9 +286,9 @@ static void test_unreadable_key_is_named_and_finished_locally(void **state)
         struct fixture *fixture = *state;
 
         fake_io.cloud.open_result = -EACCES;
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
-        finish_locally(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(fixture->heard.error, "Key");
         assert_string_equal(fixture->heard.message, "The key file cannot be read.");
 }
@@ -464,8 +298,8 @@ static void test_unreadable_key_without_an_opener_is_answered_locally(void **sta
         struct fixture *fixture = *state;
 
         fake_io.cloud.open_result = -EACCES;
-        ask(fixture, (struct request_options){ .opener = REQUEST_OPENER_NEVER });
-        finish_locally(fixture);
+        fixture_ask(fixture, (struct request_options){ .opener = REQUEST_OPENER_NEVER });
+        fixture_finish_locally(fixture);
         assert_string_equal(request_text(fixture->request), "a city.");
 }
 
@@ -473,11 +307,11 @@ static void test_engine_that_cannot_leaves_it_to_the_cloud(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        engine_says(fixture, ENGINE_EVENT_FAILED, "More tokens than the context holds.", 0);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_engine_says(fixture, ENGINE_EVENT_FAILED, "More tokens than the context holds.", 0);
         assert_non_null(fake_attempt()->body);
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says(C("Canberra.") FIN);
+        fixture_cloud_says(C("Canberra.") FIN);
         assert_string_equal(request_text(fixture->request), "Canberra.");
         assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_COMPLETE);
 }
@@ -486,17 +320,17 @@ static void test_dialect_is_the_one_that_is_configured(void **state)
 {
         struct fixture *fixture = *state;
 
-        set(&fixture->settings, "Endpoint primary", "Dialect", "anthropic");
-        ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_set(&fixture->settings, "Endpoint primary", "Dialect", "anthropic");
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
         assert_string_equal(fake_attempt()->request.path, "/messages");
         assert_string_equal(fake_attempt()->request.key_header, "x-api-key: ");
         assert_string_equal(fake_attempt()->request.header, "anthropic-version: 2023-06-01");
-        say_opener(fixture);
+        fixture_say_opener(fixture);
         assert_non_null(strstr(fake_attempt()->body, "\"max_tokens\":400"));
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":"
-                   "\"text_delta\",\"text\":\" Canberra.\"}}\n\n"
-                   "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+        fixture_cloud_says("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":"
+                           "\"text_delta\",\"text\":\" Canberra.\"}}\n\n"
+                           "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
         assert_string_equal(request_text(fixture->request), "The capital is Canberra.");
         assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_COMPLETE);
         assert_string_equal(fixture->heard.form, "instruction");
@@ -506,15 +340,15 @@ static void test_configured_form_is_kept(void **state)
 {
         struct fixture *fixture = *state;
 
-        set(&fixture->settings, "Endpoint primary", "Prefill", "continue");
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_set(&fixture->settings, "Endpoint primary", "Prefill", "continue");
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         assert_non_null(strstr(fake_attempt()->body, "\"continue_final_message\":true"));
         fake_cloud_status(fake_attempt(), 400);
-        cloud_says("{\"error\":{\"message\":\"no prefill\"}}");
+        fixture_cloud_says("{\"error\":{\"message\":\"no prefill\"}}");
         fake_cloud_end(fake_attempt());
         assert_int_equal(fake_io.cloud.n_attempts, 1);
-        finish_locally(fixture);
+        fixture_finish_locally(fixture);
 }
 
 static void test_reply_that_was_not_streamed_is_spoken_once(void **state)
@@ -523,10 +357,10 @@ static void test_reply_that_was_not_streamed_is_spoken_once(void **state)
         static const char body[] =
                 "{\"choices\":[{\"message\":{\"content\":\" Canberra.\"},\"finish_reason\":\"stop\"}]}";
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says(body);
+        fixture_cloud_says(body);
         fake_cloud_end(fake_attempt());
         assert_string_equal(request_text(fixture->request), "The capital is Canberra.");
         assert_int_equal(fixture->heard.outcome, RACE_OUTCOME_COMPLETE);
@@ -536,12 +370,12 @@ static void test_web_page_is_not_spoken(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says("\n<!DOCTYPE html><title>Log in</title>");
+        fixture_cloud_says("\n<!DOCTYPE html><title>Log in</title>");
         fake_cloud_end(fake_attempt());
-        finish_locally(fixture);
+        fixture_finish_locally(fixture);
         assert_string_equal(fixture->heard.error, "NotAStream");
         assert_string_equal(request_text(fixture->request), "The capital is a city.");
 }
@@ -551,8 +385,8 @@ static void test_one_request_too_many_is_refused(void **state)
         struct fixture *fixture = *state;
         struct request *second = NULL;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        assert_int_equal(request_new(&second, fixture->requests, "And another?", &REQUEST_OPTIONS_NULL, &sink,
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        assert_int_equal(request_new(&second, fixture->requests, "And another?", &REQUEST_OPTIONS_NULL, &fixture_sink,
                                      fixture, "/request/2"),
                          -EBUSY);
         assert_null(second);
@@ -562,18 +396,18 @@ static void test_late_events_say_nothing(void **state)
 {
         struct fixture *fixture = *state;
 
-        ask(fixture, REQUEST_OPTIONS_NULL);
-        say_opener(fixture);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
         fake_cloud_status(fake_attempt(), 200);
-        cloud_says(C(" Canberra.") FIN);
+        fixture_cloud_says(C(" Canberra.") FIN);
         assert_int_equal(fixture->heard.n_finished, 1);
-        engine_says(fixture, ENGINE_EVENT_WORD, " late", 0);
+        fixture_engine_says(fixture, ENGINE_EVENT_WORD, " late", 0);
         fake_advance(3600ull * 1000000);
         assert_int_equal(fixture->heard.n_finished, 1);
         assert_string_equal(request_text(fixture->request), "The capital is Canberra.");
 }
 
-#define request_test(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define request_test(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
 
 int main(void)
 {
