@@ -40,6 +40,33 @@ static int read_basic(sd_bus_message *message, char type, cJSON **ret_item)
         return *ret_item ? 0 : -ENOMEM;
 }
 
+/* An aa{sv}. */
+static int read_array(sd_bus_message *message, cJSON **ret_array)
+{
+        _cleanup_(cJSON_Deletep) cJSON *array = cJSON_CreateArray();
+        cJSON *item;
+        int r;
+
+        if (!array)
+                return -ENOMEM;
+        r = sd_bus_message_enter_container(message, 'a', "a{sv}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_at_end(message, false)) == 0) {
+                r = json_read_dictionary(message, &item);
+                if (r < 0)
+                        return r;
+                cJSON_AddItemToArray(array, item);
+        }
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(message);
+        if (r < 0)
+                return r;
+        *ret_array = STEAL(array);
+        return 0;
+}
+
 static int read_variant(sd_bus_message *message, cJSON **ret_item)
 {
         const char *contents;
@@ -48,13 +75,18 @@ static int read_variant(sd_bus_message *message, cJSON **ret_item)
         r = sd_bus_message_peek_type(message, NULL, &contents);
         if (r < 0)
                 return r;
-        if (strlen(contents) > 1 && strcmp(contents, "a{sv}") != 0)
+        if (strlen(contents) > 1 && strcmp(contents, "a{sv}") != 0 && strcmp(contents, "aa{sv}") != 0)
                 return sd_bus_message_skip(message, "v");
         r = sd_bus_message_enter_container(message, 'v', contents);
         if (r < 0)
                 return r;
         /* sd-bus bounds how deep a message nests. */
-        r = *contents == 'a' ? json_read_dictionary(message, ret_item) : read_basic(message, *contents, ret_item);
+        if (strcmp(contents, "aa{sv}") == 0)
+                r = read_array(message, ret_item);
+        else if (*contents == 'a')
+                r = json_read_dictionary(message, ret_item);
+        else
+                r = read_basic(message, *contents, ret_item);
         if (r < 0)
                 return r;
         return sd_bus_message_exit_container(message);

@@ -75,21 +75,14 @@ static bool add_timings(const struct reply *reply, cJSON *object)
                cJSON_AddNumberToObject(timings, "heard_last_word_us", (double)last_us);
 }
 
-static bool add_attempts(const struct reply *reply, cJSON *object)
+/* They came with the timings. */
+static bool add_attempts(cJSON *object)
 {
-        const char *endpoint = json_string(reply->timings, "endpoint");
-        const char *reason = json_string(reply->timings, "error");
-        cJSON *attempts = cJSON_AddArrayToObject(object, "attempts"), *attempt;
+        cJSON *attempts = cJSON_DetachItemFromObject(cJSON_GetObjectItem(object, "timings"), "attempts");
 
-        if (!attempts || !*endpoint)
-                return attempts;
-        attempt = cJSON_CreateObject();
-        if (!attempt || !cJSON_AddItemToArray(attempts, attempt))
-                return false;
-        return cJSON_AddStringToObject(attempt, "endpoint", endpoint) &&
-               cJSON_AddStringToObject(attempt, "form", json_string(reply->timings, "form")) &&
-               cJSON_AddNumberToObject(attempt, "status", (double)json_number(reply->timings, "http_status")) &&
-               cJSON_AddStringToObject(attempt, "reason", *reason ? reason : reply->outcome);
+        if (!attempts)
+                attempts = cJSON_CreateArray();
+        return attempts && cJSON_AddItemToObject(object, "attempts", attempts);
 }
 
 cJSON *reply_json(const struct reply *reply)
@@ -99,8 +92,7 @@ cJSON *reply_json(const struct reply *reply)
         if (!object || !cJSON_AddStringToObject(object, "text", buf_string(&reply->text)) ||
             !cJSON_AddStringToObject(object, "opener", buf_string(&reply->opener)) ||
             !cJSON_AddStringToObject(object, "outcome", reply->outcome ?: "failed") || !add_error(reply, object) ||
-            !cJSON_AddArrayToObject(object, "replacements") || !add_timings(reply, object) ||
-            !add_attempts(reply, object))
+            !cJSON_AddArrayToObject(object, "replacements") || !add_timings(reply, object) || !add_attempts(object))
                 return NULL;
         return STEAL(object);
 }

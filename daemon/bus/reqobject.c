@@ -139,6 +139,35 @@ static int append_string(sd_bus_message *message, const char *key, const char *v
         return !value || !*value ? 0 : sd_bus_message_append(message, "{sv}", key, "s", value);
 }
 
+static int append_attempt(sd_bus_message *message, const struct request_attempt *attempt)
+{
+        return sd_bus_message_append(message, "a{sv}", 4, "endpoint", "s", attempt->endpoint, "form", "s",
+                                     attempt->form, "status", "u", (uint32_t)attempt->http_status, "reason", "s",
+                                     attempt->reason);
+}
+
+/* An entry of its own: aa{sv}, in order. */
+static int append_attempts(sd_bus_message *message, const struct request_attempt *attempts, size_t n)
+{
+        int r;
+
+        if (n == 0)
+                return 0;
+        if ((r = sd_bus_message_open_container(message, 'e', "sv")) < 0 ||
+            (r = sd_bus_message_append(message, "s", "attempts")) < 0 ||
+            (r = sd_bus_message_open_container(message, 'v', "aa{sv}")) < 0 ||
+            (r = sd_bus_message_open_container(message, 'a', "a{sv}")) < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                r = append_attempt(message, &attempts[i]);
+                if (r < 0)
+                        return r;
+        }
+        if ((r = sd_bus_message_close_container(message)) < 0 || (r = sd_bus_message_close_container(message)) < 0)
+                return r;
+        return sd_bus_message_close_container(message);
+}
+
 static int append_timings(sd_bus_message *message, const struct request_timings *timings)
 {
         int r;
@@ -161,7 +190,8 @@ static int append_timings(sd_bus_message *message, const struct request_timings 
             (r = append_count(message, "http_status", timings->http_status)) < 0 ||
             (r = append_flag(message, "reused_connection", timings->reused_connection)) < 0 ||
             (r = append_string(message, "error", timings->error)) < 0 ||
-            (r = append_string(message, "message", timings->message)) < 0)
+            (r = append_string(message, "message", timings->message)) < 0 ||
+            (r = append_attempts(message, timings->attempts, timings->n_attempts)) < 0)
                 return r;
         return sd_bus_message_close_container(message);
 }

@@ -101,7 +101,13 @@ static void test_json_has_all_of_a_reply(void **state)
         assert_true(cJSON_IsNull(cJSON_GetObjectItem(object, "error")));
         assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(object, "replacements")), 0);
         assert_true(cJSON_IsNumber(cJSON_GetObjectItem(cJSON_GetObjectItem(object, "timings"), "released_us")));
+        assert_null(cJSON_GetObjectItem(cJSON_GetObjectItem(object, "timings"), "attempts"));
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(object, "attempts")), 2);
         attempt = cJSON_GetArrayItem(cJSON_GetObjectItem(object, "attempts"), 0);
+        assert_string_equal(string(attempt, "endpoint"), "broken");
+        assert_int_equal((int)cJSON_GetNumberValue(cJSON_GetObjectItem(attempt, "status")), 503);
+        assert_string_equal(string(attempt, "reason"), "Status");
+        attempt = cJSON_GetArrayItem(cJSON_GetObjectItem(object, "attempts"), 1);
         assert_string_equal(string(attempt, "endpoint"), "fake");
         assert_string_equal(string(attempt, "form"), "prefill");
         assert_string_equal(string(attempt, "reason"), "complete");

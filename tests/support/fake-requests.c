@@ -103,6 +103,10 @@ static void finish(struct request *request, enum race_state state, enum race_out
 {
         struct requests_statistics *statistics = &request->requests->statistics;
         const bool failed = outcome == RACE_OUTCOME_FAILED, local = outcome == RACE_OUTCOME_LOCAL;
+        const struct request_attempt attempts[] = {
+                { .endpoint = "broken", .form = "instruction", .http_status = 503, .reason = "Status" },
+                { .endpoint = "fake", .form = "prefill", .http_status = 200, .reason = "complete" },
+        };
         const struct request_timings timings = {
                 .first_word_us = request->text.n > 0 ? 12000 : 0,
                 .last_opener_word_us = failed ? 0 : 24000,
@@ -123,6 +127,8 @@ static void finish(struct request *request, enum race_state state, enum race_out
                 .message = failed  ? "The endpoint refused the key."
                            : local ? "The network is unreachable."
                                    : "",
+                .attempts = attempts,
+                .n_attempts = failed || local ? 0 : ARRAY_SIZE(attempts),
         };
 
         switch (outcome) {
