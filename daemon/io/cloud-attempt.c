@@ -207,6 +207,15 @@ static long http_version(const struct settings_endpoint *endpoint)
 /* The only failures are libcurl's lack of memory and our use of an option that this libcurl lacks. */
 #define SET(option, value) (bad |= curl_easy_setopt(attempt->easy, option, value) != CURLE_OK)
 
+/* libcurl 7.88 begins HTTP/2 anew on a connection that speaks it already, if that is by prior knowledge. Mended
+ * in 8.0.
+ */
+static bool must_not_share(const struct settings_endpoint *endpoint)
+{
+        return endpoint->http == SETTINGS_HTTP_2_PRIOR_KNOWLEDGE &&
+               curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
+}
+
 static int attempt_set_options(struct cloud_attempt *attempt, const struct settings_endpoint *endpoint,
                                double connect_sec)
 {
@@ -227,6 +236,10 @@ static int attempt_set_options(struct cloud_attempt *attempt, const struct setti
         SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         if (endpoint->ca_file)
                 SET(CURLOPT_CAINFO, endpoint->ca_file);
+        if (must_not_share(endpoint)) {
+                SET(CURLOPT_FRESH_CONNECT, 1L);
+                SET(CURLOPT_FORBID_REUSE, 1L);
+        }
         return bad ? -ENOMEM : 0;
 }
 

@@ -21,8 +21,10 @@
 #define SECOND      "{\"steps\": [" DELTA(" in the") ", " DELTA(" ACT.") ", " MARK "]}"
 #define WHOLE       " Canberra, a planned city in the ACT."
 
+#define FOLDER "/tmp/mulmd-test-XXXXXX"
+
 struct fixture {
-        char folder[32];
+        char folder[sizeof(FOLDER)];
         struct process *dbus_daemon, *servers[2], *mulmd;
         char *address; /* --address=... */
         cJSON *answer; /* of the last ask */
@@ -34,7 +36,7 @@ static int set_up_group(void **state)
         _cleanup_free_ char *bus_address = NULL, *script = NULL;
 
         assert_non_null(fixture);
-        strcpy(fixture->folder, "/tmp/mulmd-test-XXXXXX");
+        memcpy(fixture->folder, FOLDER, sizeof(FOLDER));
         assert_non_null(mkdtemp(fixture->folder));
         assert_true(asprintf(&script, "%s/tests/support/certificates.sh", getenv("MULM_SOURCE_ROOT")) > 0);
         free(process_run((const char *[]){ script, fixture->folder, NULL }, NULL));

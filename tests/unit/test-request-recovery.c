@@ -17,8 +17,8 @@
         C(" Can")                                                                                                    \
         C("berra,")                                                                                                  \
         C(" a planned")                                                                                              \
-        C(" city \xe2\x80\x94 \xe2\x80\x9cthe bu") C("sh capital\xe2\x80\x9d ")                                      \
-                C("\xe2\x80\x94 between Sydney and Melb") C("ourne.")
+        C(" city \xe2\x80\x94 \xe2\x80\x9cthe bu")                                                                   \
+        C("sh capital\xe2\x80\x9d ") C("\xe2\x80\x94 between Sydney and Melb") C("ourne.")
 
 static void set_backup(struct fixture *fixture)
 {
