@@ -50,7 +50,7 @@ static int check_magic(int descriptor, const char *path, const char *magic, stru
         ssize_t n = read_all(descriptor, begin, n_magic);
 
         if (n < 0)
-                return error_set(error, (int)n, "%s: cannot be read: %s", path, strerrordesc_np((int)-n));
+                return error_set(error, (int)n, "%s: cannot be read: %m", path);
         if ((size_t)n < n_magic || memcmp(begin, magic, n_magic) != 0)
                 return error_set(error, -EBADMSG, "%s: offset 0: not a %s file", path, magic);
         return 0;
@@ -66,7 +66,7 @@ static int fill(struct filecopy *copy, int descriptor, const char *path, struct 
         (void)madvise(data, copy->n_data, MADV_HUGEPAGE);
         n = read_all(descriptor, data, copy->n_data);
         if (n < 0)
-                return error_set(error, (int)n, "%s: cannot be read: %s", path, strerrordesc_np((int)-n));
+                return error_set(error, (int)n, "%s: cannot be read: %m", path);
         if ((size_t)n < copy->n_data)
                 return error_set(error, -EBADMSG, "%s: offset %zd: the file ended while it was read", path, n);
         (void)mprotect(data, copy->n_data, PROT_READ);
@@ -84,7 +84,7 @@ int filecopy_init(struct filecopy *ret_copy, const char *path, const char *magic
 
         if (descriptor < 0 || fstat(descriptor, &status) < 0) {
                 r = -errno;
-                return error_set(error, r, "%s: cannot be opened: %s", path, strerrordesc_np(-r));
+                return error_set(error, r, "%s: cannot be opened: %m", path);
         }
         if (!S_ISREG(status.st_mode))
                 return error_set(error, -EINVAL, "%s: not a regular file", path);
