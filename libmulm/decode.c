@@ -12,8 +12,9 @@
 #include "libmulm/error.h"
 #include "libmulm/ops.h"
 
-#define ROW_UNIT                                                                                                     \
-        4 /* rows are shared out in multiples of this, the kernels' tile; even, so no rotated pair is split */
+/* Rows are shared out in multiples of this, the lanes of the kernels, so that no result depends on how many threads
+ * there are or which of the two ways computes it; even, so no rotated pair is split. */
+#define ROW_UNIT 8
 
 /* What a thread has for itself. */
 struct decode_thread {

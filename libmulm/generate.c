@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "libmulm/base/macro.h"
 #include "libmulm/error.h"
 #include "libmulm/session.h"
 
@@ -24,10 +25,36 @@ int generator_begin(struct mulm_session *session, const struct mulm_sampling *sa
 
         generator->sampler = sampler;
         generator->pending = VOCAB_NO_TOKEN;
+        generator->n_prompt = session->n_tokens;
+        generator->n_draft = generator->n_agreed = 0;
         generator->outcome = 0;
         generator->detok = DETOK_NULL;
         generator->is_active = true;
         return 0;
+}
+
+/* The pending token becomes part of the cache: at no cost where it was drafted, else by one evaluation, and with it
+ * that of what may come next. */
+static int evaluate_pending(struct mulm_session *session)
+{
+        struct generator *generator = &session->generator;
+        uint32_t token = generator->pending;
+        size_t n_room = session->kv.n_context - session->n_tokens;
+
+        if (generator->n_agreed < generator->n_draft && generator->draft[generator->n_agreed] == token) {
+                session_agree(session, token, ++generator->n_agreed);
+                return 0;
+        }
+        generator->n_draft = generator->n_agreed = 0;
+        if (n_room > 1 && session->has_lookup) {
+                session->tokens[session->n_tokens] = token;
+                generator->n_draft =
+                        lookup_draft(session->model->vocab, session->tokens, generator->n_prompt,
+                                     session->n_tokens + 1, MIN(n_room - 1, (size_t)LOOKUP_MAX), generator->draft);
+        }
+        if (generator->n_draft == 0)
+                return session_append(session, token);
+        return session_append_draft(session, token, generator->draft, generator->n_draft);
 }
 
 int generator_next(struct mulm_session *session, uint32_t *ret_token, float *ret_probability)
@@ -40,12 +67,12 @@ int generator_next(struct mulm_session *session, uint32_t *ret_token, float *ret
 
         if (generator->outcome)
                 return generator->outcome;
-        if (generator->pending != VOCAB_NO_TOKEN && session_append(session, generator->pending) < 0)
+        if (generator->pending != VOCAB_NO_TOKEN && evaluate_pending(session) < 0)
                 return generator->outcome = MULM_GENERATE_FULL;
         generator->pending = VOCAB_NO_TOKEN;
 
-        token = sampler_pick(&generator->sampler, decode_logits(session->decode), session->model->n_vocabulary,
-                             session->tokens, session->n_tokens, session->candidates);
+        token = sampler_pick(&generator->sampler, session->logits, session->model->n_vocabulary, session->tokens,
+                             session->n_tokens, session->candidates);
         if (vocab_is_end(session->model->vocab, token) || vocab_is_special(session->model->vocab, token))
                 return generator->outcome = MULM_GENERATE_END;
 

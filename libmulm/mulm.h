@@ -111,6 +111,12 @@ struct mulm_message {
 struct mulm_session_options {
         uint32_t n_context; /* tokens the KV cache holds; 0: what the model was trained for */
         uint32_t n_threads; /* including the caller; 0: one per core, at most 4 */
+
+        /* Prompt lookup: generation drafts words of the prompt and evaluates them together with the word that they
+         * may follow. What is generated is the same, bit for bit. It pays where two tokens together take less
+         * than 1.4 times as long as one, that is where memory bounds decoding (`mulm bench` tells). Models with
+         * matrices of other types than Q8_0, Q4_0 and Q4_1 are never drafted for. */
+        bool lookup;
 };
 
 /* `options` may be NULL. The fixed head of the chat template is evaluated here and kept. */

@@ -28,8 +28,9 @@
 /* Rows of a panel: 64 rows of 1,536 floats are 384 KB, within the second-level cache. */
 #define PANEL_ROWS 64
 
-#define ROW_UNIT                                                                                                     \
-        4 /* rows are shared out in multiples of this, the kernels' tile; even, so no rotated pair is split */
+/* Rows are shared out in multiples of this, the lanes of the kernels, so that no result depends on how many threads
+ * there are or which of the two ways computes it; even, so no rotated pair is split. */
+#define ROW_UNIT 8
 
 struct prefill_thread {
         bool has_blocks; /* the input of the next products is quantised */
@@ -47,7 +48,8 @@ struct prefill {
 
         const uint32_t *tokens; /* the batch */
         uint32_t n_tokens, position;
-        bool is_last; /* it ends with the token whose logits are wanted */
+        bool is_last;  /* it ends with the token whose logits are wanted */
+        bool is_check; /* every token's are, and all numbers as decode computes them */
 
         float *x;                    /* [BATCH x n_embedding] */
         float *normed;               /* [BATCH x n_embedding] */
@@ -56,6 +58,7 @@ struct prefill {
         float *rotations;            /* [BATCH x n_rope] */
         struct kernel_block *blocks; /* [BATCH x n_widest / QUANT_BLOCK]: the input of the next products, quantised */
         struct kernel_vector vectors[BATCH]; /* into it */
+        float *logits;                       /* [PREFILL_CHECK_MAX x n_vocabulary], NULL where there are no checks */
 
         struct prefill_thread threads[];
 };
@@ -74,10 +77,10 @@ static void prepare_input(struct prefill *prefill, uint32_t thread, float *input
 
                 if (matrix->type == QUANT_F16)
                         kernels->round_half(x, x, n);
-                if (quantised) {
+                if (quantised)
                         kernels->quantise(blocks, x, n);
+                if (quantised && !prefill->is_check)
                         kernels->dequantise_blocks(x, blocks, n);
-                }
         }
 }
 
@@ -195,7 +198,7 @@ static void attend(struct prefill *prefill, uint32_t thread, uint32_t layer)
                                                   prefill->query + at, n_group,
                                                   kv_keys(prefill->kv, layer, 0) + offset,
                                                   kv_values(prefill->kv, layer, 0) + offset, prefill->kv->n_width,
-                                                  prefill->position + t + 1, model->head_size, true);
+                                                  prefill->position + t + 1, model->head_size, !prefill->is_check);
                 }
 }
 
@@ -251,17 +254,23 @@ static void run_feed_forward(struct prefill *prefill, uint32_t thread, uint32_t 
         pool_barrier(prefill->pool);
 }
 
+static void embed(struct prefill *prefill, uint32_t thread)
+{
+        const struct mulm_model *model = prefill->model;
+
+        for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool)) {
+                ops_embed(model, prefill->tokens[t], prefill->x + (size_t)t * model->n_embedding);
+                ops_rotation(model, prefill->position + t, prefill->rotations + (size_t)t * model->n_rope);
+        }
+}
+
 static void run(void *userdata, uint32_t thread)
 {
         struct prefill *prefill = userdata;
         const struct mulm_model *model = prefill->model;
         uint32_t last = model->n_layers - 1;
 
-        for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool)) {
-                ops_embed(model, prefill->tokens[t], prefill->x + (size_t)t * model->n_embedding);
-                ops_rotation(model, prefill->position + t, prefill->rotations + (size_t)t * model->n_rope);
-        }
-
+        embed(prefill, thread);
         for (uint32_t layer = 0; layer < last; layer++) {
                 run_attention(prefill, thread, layer);
                 run_feed_forward(prefill, thread, layer);
@@ -283,11 +292,71 @@ void prefill_tokens(struct prefill *prefill, const uint32_t *tokens, uint32_t n_
                 prefill->n_tokens = n;
                 prefill->position = position;
                 prefill->is_last = n == n_tokens;
+                prefill->is_check = false;
                 pool_run(prefill->pool, run, prefill);
                 if (prefill->is_last)
                         decode_from_layer(prefill->decode, prefill->x + (size_t)(n - 1) * model->n_embedding,
                                           model->n_layers - 1, position + n - 1);
         }
+}
+
+/* ------------------------------------------------------------------------------------------------- checks */
+
+static void run_check(void *userdata, uint32_t thread)
+{
+        struct prefill *prefill = userdata;
+        const struct mulm_model *model = prefill->model;
+        size_t begin, end;
+
+        embed(prefill, thread);
+        for (uint32_t layer = 0; layer < model->n_layers; layer++) {
+                run_attention(prefill, thread, layer);
+                run_feed_forward(prefill, thread, layer);
+        }
+
+        prepare_normed(prefill, thread, model->output_norm, &model->logits);
+        pool_barrier(prefill->pool);
+        pool_share(prefill->pool, thread, model->n_vocabulary, ROW_UNIT, &begin, &end);
+        multiply(prefill, &prefill->threads[thread], &model->logits, prefill->normed, prefill->n_tokens, begin, end,
+                 prefill->logits + begin, model->n_vocabulary, false);
+}
+
+void prefill_check(struct prefill *prefill, const uint32_t *tokens, uint32_t n_tokens, uint32_t position)
+{
+        prefill->tokens = tokens;
+        prefill->n_tokens = n_tokens;
+        prefill->position = position;
+        prefill->is_check = true;
+        pool_run(prefill->pool, run_check, prefill);
+}
+
+const float *prefill_logits(const struct prefill *prefill, uint32_t i)
+{
+        return prefill->logits + (size_t)i * prefill->model->n_vocabulary;
+}
+
+bool prefill_can_check(const struct prefill *prefill)
+{
+        return prefill->logits;
+}
+
+static bool has_batch(const struct mulm_model *model, const struct model_matrix *matrix)
+{
+        return quant_block_values(matrix->type) == QUANT_BLOCK && model->kernels->batch[matrix->type];
+}
+
+static bool all_have_batch(const struct mulm_model *model)
+{
+        for (uint32_t i = 0; i < model->n_layers; i++) {
+                const struct model_layer *layer = &model->layers[i];
+
+                if (!has_batch(model, &layer->query) || !has_batch(model, &layer->key) ||
+                    !has_batch(model, &layer->value) || !has_batch(model, &layer->output) ||
+                    !has_batch(model, &layer->gate) || !has_batch(model, &layer->up) ||
+                    !has_batch(model, &layer->down))
+                        return false;
+        }
+        return has_batch(model, &model->logits);
 }
 
 /* ------------------------------------------------------------------------------------------------- memory */
@@ -309,7 +378,7 @@ static int allocate_thread(struct prefill *prefill, struct prefill_thread *own)
         return own->panel && own->rows && own->scores ? 0 : -1;
 }
 
-static int allocate(struct prefill *prefill)
+static int allocate(struct prefill *prefill, bool can_check)
 {
         const struct mulm_model *model = prefill->model;
         size_t n_blocks = prefill->n_widest / QUANT_BLOCK;
@@ -325,6 +394,11 @@ static int allocate(struct prefill *prefill)
         if (!prefill->x || !prefill->normed || !prefill->query || !prefill->attention || !prefill->gate ||
             !prefill->up || !prefill->rotations || !prefill->blocks)
                 return -1;
+        if (can_check) {
+                prefill->logits = new_floats(PREFILL_CHECK_MAX, model->n_vocabulary);
+                if (!prefill->logits)
+                        return -1;
+        }
 
         for (size_t t = 0; t < BATCH; t++)
                 prefill->vectors[t].blocks = prefill->blocks + t * n_blocks;
@@ -335,7 +409,7 @@ static int allocate(struct prefill *prefill)
 }
 
 int prefill_new(struct prefill **ret_prefill, const struct mulm_model *model, struct pool *pool, const struct kv *kv,
-                struct decode *decode, struct mulm_error *error)
+                struct decode *decode, bool can_check, struct mulm_error *error)
 {
         uint32_t n_threads = pool_n_threads(pool);
         struct prefill *prefill = calloc(1, sizeof(*prefill) + n_threads * sizeof(prefill->threads[0]));
@@ -350,7 +424,7 @@ int prefill_new(struct prefill **ret_prefill, const struct mulm_model *model, st
         prefill->n_query = (size_t)model->n_heads * model->head_size;
         n_widest = MAX(MAX((size_t)model->n_embedding, (size_t)model->n_feed_forward), prefill->n_query);
         prefill->n_widest = (n_widest + QUANT_BLOCK - 1) / QUANT_BLOCK * QUANT_BLOCK;
-        if (allocate(prefill) < 0) {
+        if (allocate(prefill, can_check && all_have_batch(model)) < 0) {
                 prefill_free(prefill);
                 return error_no_memory(error);
         }
@@ -368,6 +442,7 @@ struct prefill *prefill_free(struct prefill *prefill)
                 free(prefill->threads[i].rows);
                 free(prefill->threads[i].panel);
         }
+        free(prefill->logits);
         free(prefill->blocks);
         free(prefill->rotations);
         free(prefill->up);

@@ -52,6 +52,12 @@ static int check_tokens(const struct mulm_session *session, const uint32_t *toke
         return 0;
 }
 
+static void set_logits(struct mulm_session *session, const float *logits)
+{
+        session->logits = logits;
+        session->has_logits = true;
+}
+
 int mulm_session_evaluate(mulm_session *session, const uint32_t *tokens, size_t n_tokens, struct mulm_error *error)
 {
         size_t n_common;
@@ -78,7 +84,7 @@ int mulm_session_evaluate(mulm_session *session, const uint32_t *tokens, size_t 
                 prefill_tokens(session->prefill, session->tokens + n_common, (uint32_t)(n_tokens - n_common),
                                (uint32_t)n_common);
         session->n_tokens = n_tokens;
-        session->has_logits = true;
+        set_logits(session, decode_logits(session->decode));
         return 0;
 }
 
@@ -108,8 +114,26 @@ int session_append(struct mulm_session *session, uint32_t token)
                 return -E2BIG;
         decode_token(session->decode, token, (uint32_t)session->n_tokens);
         session->tokens[session->n_tokens++] = token;
-        session->has_logits = true;
+        set_logits(session, decode_logits(session->decode));
         return 0;
+}
+
+int session_append_draft(struct mulm_session *session, uint32_t token, const uint32_t *draft, size_t n_draft)
+{
+        uint32_t tokens[PREFILL_CHECK_MAX] = { token };
+
+        if (session->n_tokens + n_draft >= session->kv.n_context)
+                return -E2BIG;
+        memcpy(tokens + 1, draft, n_draft * sizeof(*draft));
+        prefill_check(session->prefill, tokens, (uint32_t)(1 + n_draft), (uint32_t)session->n_tokens);
+        session_agree(session, token, 0);
+        return 0;
+}
+
+void session_agree(struct mulm_session *session, uint32_t token, size_t i)
+{
+        session->tokens[session->n_tokens++] = token;
+        set_logits(session, prefill_logits(session->prefill, (uint32_t)i));
 }
 
 void session_truncate(struct mulm_session *session, size_t n_tokens)
@@ -124,17 +148,17 @@ int session_ensure_logits(struct mulm_session *session, struct mulm_error *error
 {
         if (session->n_tokens == 0)
                 return error_set(error, -EINVAL, "no tokens are evaluated yet");
-        if (!session->has_logits)
-                decode_token(session->decode, session->tokens[session->n_tokens - 1],
-                             (uint32_t)(session->n_tokens - 1));
-        session->has_logits = true;
+        if (session->has_logits)
+                return 0;
+        decode_token(session->decode, session->tokens[session->n_tokens - 1], (uint32_t)(session->n_tokens - 1));
+        set_logits(session, decode_logits(session->decode));
         return 0;
 }
 
 float session_probability(const struct mulm_session *session, uint32_t token)
 {
         const struct kernels *kernels = session->model->kernels;
-        const float *logits = decode_logits(session->decode);
+        const float *logits = session->logits;
         size_t n = session->model->n_vocabulary;
 
         /* exp(logit - log of the sum), by one more call of the same kernel. */
@@ -144,7 +168,7 @@ float session_probability(const struct mulm_session *session, uint32_t token)
 
 const float *mulm_session_logits(const mulm_session *session)
 {
-        return session->has_logits ? decode_logits(session->decode) : NULL;
+        return session->has_logits ? session->logits : NULL;
 }
 
 size_t mulm_session_length(const mulm_session *session)
@@ -181,13 +205,14 @@ static int reserve_text(struct mulm_session *session, struct mulm_error *error)
         return 0;
 }
 
-static int session_init(struct mulm_session *session, uint32_t n_context, uint32_t n_threads,
+static int session_init(struct mulm_session *session, const struct mulm_session_options *options,
                         struct mulm_error *error)
 {
         const mulm_model *model = session->model;
+        uint32_t n_context = options->n_context;
         int r;
 
-        r = pool_new(&session->pool, n_threads, error);
+        r = pool_new(&session->pool, options->n_threads, error);
         if (r < 0)
                 return r;
         r = kv_init(&session->kv, model->n_layers, n_context, model->n_kv_heads * model->head_size, error);
@@ -196,9 +221,11 @@ static int session_init(struct mulm_session *session, uint32_t n_context, uint32
         r = decode_new(&session->decode, model, session->pool, &session->kv, error);
         if (r < 0)
                 return r;
-        r = prefill_new(&session->prefill, model, session->pool, &session->kv, session->decode, error);
+        r = prefill_new(&session->prefill, model, session->pool, &session->kv, session->decode, options->lookup,
+                        error);
         if (r < 0)
                 return r;
+        session->has_lookup = prefill_can_check(session->prefill);
 
         session->tokens = malloc(n_context * sizeof(*session->tokens));
         session->candidates = malloc(model->n_vocabulary * sizeof(*session->candidates));
@@ -213,23 +240,26 @@ static int session_init(struct mulm_session *session, uint32_t n_context, uint32
 int mulm_session_new(mulm_session **ret_session, mulm_model *model, const struct mulm_session_options *options,
                      struct mulm_error *error)
 {
-        uint32_t n_context = options && options->n_context > 0 ? options->n_context : model->n_context;
-        uint32_t n_threads = options && options->n_threads > 0 ? options->n_threads : default_threads();
+        struct mulm_session_options actual = options ? *options : (struct mulm_session_options){ 0 };
         mulm_session *session;
         int r;
 
-        if (n_context > model->n_context)
+        if (actual.n_context == 0)
+                actual.n_context = model->n_context;
+        if (actual.n_threads == 0)
+                actual.n_threads = default_threads();
+        if (actual.n_context > model->n_context)
                 return error_set(error, -EINVAL,
-                                 "a context of %u tokens is more than the %u the model was trained for", n_context,
-                                 model->n_context);
-        if (n_threads > POOL_MAX_THREADS)
-                return error_set(error, -EINVAL, "%u threads are more than %u", n_threads, POOL_MAX_THREADS);
+                                 "a context of %u tokens is more than the %u the model was trained for",
+                                 actual.n_context, model->n_context);
+        if (actual.n_threads > POOL_MAX_THREADS)
+                return error_set(error, -EINVAL, "%u threads are more than %u", actual.n_threads, POOL_MAX_THREADS);
 
         session = calloc(1, sizeof(*session));
         if (!session)
                 return error_no_memory(error);
         session->model = model;
-        r = session_init(session, n_context, n_threads, error);
+        r = session_init(session, &actual, error);
         if (r < 0) {
                 mulm_session_free(session);
                 return r;

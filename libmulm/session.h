@@ -13,6 +13,7 @@
 #include "libmulm/decode.h"
 #include "libmulm/detok.h"
 #include "libmulm/kv.h"
+#include "libmulm/lookup.h"
 #include "libmulm/model.h"
 #include "libmulm/pool.h"
 #include "libmulm/prefill.h"
@@ -23,6 +24,11 @@ struct generator {
         bool is_active;
         int outcome;      /* MULM_GENERATE_END or _FULL once that has come, else 0 */
         uint32_t pending; /* taken, but not yet in the KV cache; VOCAB_NO_TOKEN where there is none */
+
+        size_t n_prompt; /* tokens before the reply, where drafts are looked up */
+        uint32_t draft[LOOKUP_MAX];
+        size_t n_draft, n_agreed; /* evaluated behind the token that they follow; those that came to be said */
+
         struct sampler sampler;
         struct detok detok;
         struct buf text; /* of the last piece */
@@ -52,8 +58,10 @@ struct mulm_session {
 
         uint32_t *tokens; /* [n_context]: what the KV cache holds, n_tokens of them */
         size_t n_tokens, n_reused;
-        bool has_logits; /* of the last of them */
-        bool is_fresh;   /* the assistant has said nothing yet */
+        bool has_logits;     /* of the last of them */
+        const float *logits; /* where they are: decode's or, of a checked draft, prefill's */
+        bool has_lookup;
+        bool is_fresh; /* the assistant has said nothing yet */
 
         struct token_list rendered;           /* of a chat */
         struct sampler_candidate *candidates; /* [n_vocabulary] */
@@ -63,6 +71,11 @@ struct mulm_session {
 
 /* Evaluates one more token. -E2BIG. */
 int session_append(struct mulm_session *session, uint32_t token);
+
+/* The same together with n_draft <= LOOKUP_MAX tokens that may follow it, which become part of the session one by one
+ * as session_agree() says so: the i-th (from 1) of them is `token`. For sessions with has_lookup. -E2BIG. */
+int session_append_draft(struct mulm_session *session, uint32_t token, const uint32_t *draft, size_t n_draft);
+void session_agree(struct mulm_session *session, uint32_t token, size_t i);
 
 /* Forgets all but the first n_tokens tokens. */
 void session_truncate(struct mulm_session *session, size_t n_tokens);

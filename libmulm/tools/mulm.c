@@ -39,6 +39,7 @@ enum {
         OPTION_MIN_WORDS,
         OPTION_CONFIDENCE,
         OPTION_ISA,
+        OPTION_LOOKUP,
         OPTION_JSON,
         OPTION_TEXT,
         OPTION_VERSION,
@@ -61,6 +62,7 @@ static const struct option long_options[] = {
         { "min-words", required_argument, NULL, OPTION_MIN_WORDS },
         { "confidence", required_argument, NULL, OPTION_CONFIDENCE },
         { "isa", required_argument, NULL, OPTION_ISA },
+        { "lookup", no_argument, NULL, OPTION_LOOKUP },
         { "json", no_argument, NULL, OPTION_JSON },
         { "text", no_argument, NULL, OPTION_TEXT },
         { "help", no_argument, NULL, 'h' },
@@ -87,6 +89,7 @@ static void print_help(void)
                "  -t, --threads N             default: one per processor, at most 4\n"
                "  -c, --context N             tokens of context; perplexity: of a window (default 512)\n"
                "      --isa NAME              kernels: auto, scalar, avx2, neon, neon-dotprod\n"
+               "      --lookup                draft words of the prompt: the same text, sooner on some machines\n"
                "      --text                  tokenize: the text of each token; --opener: probabilities\n"
                "      --json                  bench, perplexity: one JSON object\n"
                "  -h, --help\n"
@@ -165,6 +168,7 @@ static bool take_option(struct tool_options *options, int option, const char *va
         case OPTION_MIN_WORDS: return parse_u32(value, &options->opener_options.min_words);
         case OPTION_CONFIDENCE: return parse_float(value, &options->opener_options.confidence);
         case OPTION_ISA: return parse_isa(value, &options->model.isa);
+        case OPTION_LOOKUP: options->session.lookup = true; return true;
         case OPTION_JSON: options->json = true; return true;
         case OPTION_TEXT: options->text = true; return true;
         default: return false;

@@ -74,7 +74,7 @@ static int teardown(void **state)
 
 static mulm_session *new_session(uint32_t n_context, uint32_t n_threads)
 {
-        struct mulm_session_options options = { n_context, n_threads };
+        struct mulm_session_options options = { .n_context = n_context, .n_threads = n_threads };
         mulm_session *session = NULL;
 
         assert_int_equal(mulm_session_new(&session, model, &options, NULL), 0);
