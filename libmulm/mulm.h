@@ -135,6 +135,22 @@ MULM_API int mulm_session_evaluate(mulm_session *session, const uint32_t *tokens
 MULM_API int mulm_session_chat(mulm_session *session, const struct mulm_message *messages, size_t n_messages,
                                const char *prefix, size_t n_prefix, struct mulm_error *error);
 
+/* A user's turn that is evaluated while the person still talks. Begin with the messages before it, append pieces as
+ * they are recognised, revise (keep the first n_keep bytes, replace the rest), commit, then begin an opener or
+ * generation: what the cache then holds is, token by token, what mulm_session_chat() makes of the whole text.
+ *
+ * Each call but commit evaluates the turn as if it ended there, behind the longest common prefix with what is there
+ * already, since only tokens up to the last word are sure to stay; so commit has nothing left to evaluate and the
+ * first token is there at once. A piece is valid UTF-8 (-EBADMSG) and n_keep a boundary between characters (-EINVAL);
+ * words may be cut anywhere. -E2BIG: more tokens than the context. After any error but that of begin, text and cache
+ * are as before. mulm_session_evaluate() and mulm_session_chat() end a turn; -EINVAL where none is open. */
+MULM_API int mulm_turn_begin(mulm_session *session, const struct mulm_message *messages, size_t n_messages,
+                             struct mulm_error *error);
+MULM_API int mulm_turn_append(mulm_session *session, const char *text, size_t n_text, struct mulm_error *error);
+MULM_API int mulm_turn_revise(mulm_session *session, size_t n_keep, const char *text, size_t n_text,
+                              struct mulm_error *error);
+MULM_API int mulm_turn_commit(mulm_session *session, struct mulm_error *error);
+
 /* n_vocabulary logits after the last evaluated token; valid until the session is next used. NULL before the first. */
 MULM_API const float *mulm_session_logits(const mulm_session *session);
 

@@ -58,33 +58,38 @@ static void set_logits(struct mulm_session *session, const float *logits)
         session->has_logits = true;
 }
 
-int mulm_session_evaluate(mulm_session *session, const uint32_t *tokens, size_t n_tokens, struct mulm_error *error)
+void session_set_tokens(struct mulm_session *session, const uint32_t *tokens, size_t n_tokens, bool in_batch)
 {
-        size_t n_common;
-        int r;
-
-        r = check_tokens(session, tokens, n_tokens, error);
-        if (r < 0)
-                return r;
+        size_t n_common = common_prefix(session, tokens, n_tokens);
 
         session->generator.is_active = false;
         session->opener.is_active = false;
         session->is_fresh = false;
-        n_common = common_prefix(session, tokens, n_tokens);
         session->n_reused = n_common;
-        if (n_common == n_tokens) {
-                session_truncate(session, n_tokens);
-                return session_ensure_logits(session, error);
-        }
+        session_truncate(session, n_common);
+        if (n_common == n_tokens && session->has_logits)
+                return;
+        n_common = MIN(n_common, n_tokens - 1); /* the last one again, for its logits */
 
         memcpy(session->tokens + n_common, tokens + n_common, (n_tokens - n_common) * sizeof(*tokens));
-        if (n_tokens - n_common == 1)
+        if (n_tokens - n_common == 1 && !in_batch)
                 decode_token(session->decode, tokens[n_common], (uint32_t)n_common);
         else
                 prefill_tokens(session->prefill, session->tokens + n_common, (uint32_t)(n_tokens - n_common),
                                (uint32_t)n_common);
         session->n_tokens = n_tokens;
         set_logits(session, decode_logits(session->decode));
+}
+
+int mulm_session_evaluate(mulm_session *session, const uint32_t *tokens, size_t n_tokens, struct mulm_error *error)
+{
+        int r;
+
+        r = check_tokens(session, tokens, n_tokens, error);
+        if (r < 0)
+                return r;
+        session_set_tokens(session, tokens, n_tokens, false);
+        session->turn.is_open = false;
         return 0;
 }
 
@@ -272,6 +277,7 @@ mulm_session *mulm_session_free(mulm_session *session)
 {
         if (!session)
                 return NULL;
+        turn_done(&session->turn);
         buf_done(&session->opener.said);
         buf_done(&session->opener.word);
         buf_done(&session->generator.text);

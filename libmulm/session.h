@@ -49,6 +49,16 @@ struct opener {
         struct buf said;
 };
 
+/* turn.c: a user's turn that comes in pieces. */
+struct turn {
+        bool is_open;
+        struct buf text;
+        struct token_list tokens; /* of the conversation, n_before of them in front of the turn */
+        size_t n_before;
+};
+
+void turn_done(struct turn *turn);
+
 struct mulm_session {
         mulm_model *model;
         struct pool *pool;
@@ -67,7 +77,12 @@ struct mulm_session {
         struct sampler_candidate *candidates; /* [n_vocabulary] */
         struct generator generator;
         struct opener opener;
+        struct turn turn;
 };
+
+/* mulm_session_evaluate() for tokens that are known to fit. in_batch: also a single token as batches are, which is in
+ * another order than decoding's. */
+void session_set_tokens(struct mulm_session *session, const uint32_t *tokens, size_t n_tokens, bool in_batch);
 
 /* Evaluates one more token. -E2BIG. */
 int session_append(struct mulm_session *session, uint32_t token);

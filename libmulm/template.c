@@ -261,17 +261,13 @@ static const char *role_name(enum mulm_role role)
         return NULL;
 }
 
-static int render(const struct chat_template *chat_template, const struct vocab *vocab,
-                  const struct mulm_message *messages, size_t n_messages, const char *prefix, size_t n_prefix,
-                  struct token_list *list, struct mulm_error *error)
+static int add_messages(const struct chat_template *chat_template, const struct vocab *vocab,
+                        const struct mulm_message *messages, size_t n_messages, struct token_list *list,
+                        struct mulm_error *error)
 {
-        int r;
-
-        r = begin_text(chat_template, vocab, n_messages == 0 || messages[0].role == MULM_ROLE_SYSTEM, list, error);
-        if (r < 0)
-                return r;
         for (size_t i = 0; i < n_messages; i++) {
                 const char *role = role_name(messages[i].role);
+                int r;
 
                 if (!role)
                         return error_set(error, -EINVAL, "message %zu has role %d, which does not exist", i,
@@ -280,7 +276,7 @@ static int render(const struct chat_template *chat_template, const struct vocab 
                 if (r < 0)
                         return r;
         }
-        return open_turn(chat_template, vocab, "assistant", prefix, n_prefix, list, error);
+        return 0;
 }
 
 int chat_template_render(const struct chat_template *chat_template, const struct vocab *vocab,
@@ -290,7 +286,40 @@ int chat_template_render(const struct chat_template *chat_template, const struct
         size_t n_before = list->n;
         int r;
 
-        r = render(chat_template, vocab, messages, n_messages, prefix, n_prefix, list, error);
+        r = begin_text(chat_template, vocab, n_messages == 0 || messages[0].role == MULM_ROLE_SYSTEM, list, error);
+        if (r == 0)
+                r = add_messages(chat_template, vocab, messages, n_messages, list, error);
+        if (r == 0)
+                r = open_turn(chat_template, vocab, "assistant", prefix, n_prefix, list, error);
+        if (r < 0)
+                list->n = n_before;
+        return r;
+}
+
+int chat_template_before(const struct chat_template *chat_template, const struct vocab *vocab,
+                         const struct mulm_message *messages, size_t n_messages, struct token_list *list,
+                         struct mulm_error *error)
+{
+        size_t n_before = list->n;
+        int r;
+
+        r = begin_text(chat_template, vocab, n_messages > 0 && messages[0].role == MULM_ROLE_SYSTEM, list, error);
+        if (r == 0)
+                r = add_messages(chat_template, vocab, messages, n_messages, list, error);
+        if (r < 0)
+                list->n = n_before;
+        return r;
+}
+
+int chat_template_turn(const struct chat_template *chat_template, const struct vocab *vocab, const char *text,
+                       size_t n_text, struct token_list *list, struct mulm_error *error)
+{
+        size_t n_before = list->n;
+        int r;
+
+        r = add_turn(chat_template, vocab, "user", text, n_text, list, error);
+        if (r == 0)
+                r = open_turn(chat_template, vocab, "assistant", "", 0, list, error);
         if (r < 0)
                 list->n = n_before;
         return r;

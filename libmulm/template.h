@@ -31,6 +31,14 @@ int chat_template_render(const struct chat_template *chat_template, const struct
                          const struct mulm_message *messages, size_t n_messages, const char *prefix, size_t n_prefix,
                          struct token_list *list, struct mulm_error *error);
 
+/* The same in two parts: what is in front of the user's last turn, and that turn with an opened assistant turn behind
+ * it. */
+int chat_template_before(const struct chat_template *chat_template, const struct vocab *vocab,
+                         const struct mulm_message *messages, size_t n_messages, struct token_list *list,
+                         struct mulm_error *error);
+int chat_template_turn(const struct chat_template *chat_template, const struct vocab *vocab, const char *text,
+                       size_t n_text, struct token_list *list, struct mulm_error *error);
+
 /* Appends the tokens with which every conversation without a system message of its own begins, up to the first user
  * text. */
 int chat_template_head(const struct chat_template *chat_template, const struct vocab *vocab, struct token_list *list,
