@@ -57,6 +57,11 @@ static inline __m256 dot_nibbles(__m256i nibbles, __m256i x)
         return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_maddubs_epi16(nibbles, x), _mm256_set1_epi16(1)));
 }
 
+static inline __m256 dot_unpacked(enum quant_type type, __m256i magnitudes, __m256i weights, __m256i x)
+{
+        return type == QUANT_Q8_0 ? dot_bytes(magnitudes, weights, x) : dot_nibbles(weights, x);
+}
+
 /* One block of a row, of a type known when this is compiled. */
 static inline __m256 dot_block(enum quant_type type, const void *quants, __m256i x)
 {
@@ -191,25 +196,74 @@ static inline __attribute__((always_inline)) __m128 dot_four(enum quant_type typ
         return _mm_add_ps(sum_tile(sums), offsets);
 }
 
+/* ------------------------------------------------------------------------ tiles of quantised rows times two vectors
+ */
+
+/* rows_quantised() with what is unpacked used twice. */
+static inline __attribute__((always_inline)) void pair_quantised(enum quant_type type, float *y, float *z,
+                                                                 const char *row, size_t n_row_bytes, size_t n_rows,
+                                                                 size_t n_columns, const struct kernel_block *x0,
+                                                                 const struct kernel_block *x1)
+{
+        for (size_t i = 0; i < n_rows; i += TILE, row += TILE * n_row_bytes) {
+                __m256 sums0[TILE] = { 0 }, sums1[TILE] = { 0 };
+                __m128 offsets0 = _mm_setzero_ps(), offsets1 = _mm_setzero_ps();
+                const char *rows[TILE];
+
+                tile_rows(rows, row, n_row_bytes, n_rows - i);
+                for (size_t b = 0, at = 0; b < n_columns / QUANT_BLOCK; b++, at += block_bytes(type)) {
+                        __m256i bytes0 = _mm256_loadu_si256((const __m256i *)x0[b].quants);
+                        __m256i bytes1 = _mm256_loadu_si256((const __m256i *)x1[b].quants);
+                        __m128 scales0 = tile_scales(type, rows, at, x0 + b, &offsets0);
+                        __m128 scales1 = tile_scales(type, rows, at, x1 + b, &offsets1);
+
+                        prefetch_tile(row + TILE * n_row_bytes, b, block_bytes(type));
+#define ADD_ROW(r)                                                                                                   \
+        do {                                                                                                         \
+                const void *quants = rows[r] + at + quants_offset(type);                                             \
+                __m256i weights = type == QUANT_Q8_0 ? _mm256_loadu_si256(quants) : unpack_nibbles(quants);          \
+                __m256i magnitudes = type == QUANT_Q8_0 ? _mm256_abs_epi8(weights) : weights;                        \
+                                                                                                                     \
+                sums0[r] = _mm256_fmadd_ps(dot_unpacked(type, magnitudes, weights, bytes0),                          \
+                                           _mm256_broadcastss_ps(_mm_permute_ps(scales0, (r)*0x55)), sums0[r]);      \
+                sums1[r] = _mm256_fmadd_ps(dot_unpacked(type, magnitudes, weights, bytes1),                          \
+                                           _mm256_broadcastss_ps(_mm_permute_ps(scales1, (r)*0x55)), sums1[r]);      \
+        } while (0)
+                        ADD_ROW(0);
+                        ADD_ROW(1);
+                        ADD_ROW(2);
+                        ADD_ROW(3);
+#undef ADD_ROW
+                }
+                store_tile(y + i, _mm_add_ps(sum_tile(sums0), offsets0), n_rows - i);
+                store_tile(z + i, _mm_add_ps(sum_tile(sums1), offsets1), n_rows - i);
+        }
+}
+
+/* Fours, then what is left as it is cheapest. However they are put together, each vector's sums are added in the
+ * order of rows_quantised(): the numbers do not depend on it. */
 static inline __attribute__((always_inline)) void batch_quantised(enum quant_type type, float *y, size_t n_stride,
                                                                   const char *row, size_t n_row_bytes, size_t n_rows,
                                                                   size_t n_columns, const struct kernel_vector *x,
                                                                   size_t n_vectors)
 {
-        for (size_t v = 0; v < n_vectors; v += TILE) {
-                size_t n = n_vectors - v < TILE ? n_vectors - v : TILE;
-                const struct kernel_block *blocks[TILE];
+        for (; n_vectors >= TILE; n_vectors -= TILE, x += TILE, y += TILE * n_stride) {
+                const struct kernel_block *blocks[TILE] = { x[0].blocks, x[1].blocks, x[2].blocks, x[3].blocks };
 
-                for (size_t k = 0; k < TILE; k++)
-                        blocks[k] = x[v + (k < n ? k : n - 1)].blocks;
                 for (size_t i = 0; i < n_rows; i++) {
                         float sums[TILE];
 
                         _mm_storeu_ps(sums, dot_four(type, row + i * n_row_bytes, n_columns, blocks));
-                        for (size_t k = 0; k < n; k++)
-                                y[(v + k) * n_stride + i] = sums[k];
+                        for (size_t k = 0; k < TILE; k++)
+                                y[k * n_stride + i] = sums[k];
                 }
         }
+        if (n_vectors >= 2) {
+                pair_quantised(type, y, y + n_stride, row, n_row_bytes, n_rows, n_columns, x[0].blocks, x[1].blocks);
+                n_vectors -= 2, x += 2, y += 2 * n_stride;
+        }
+        if (n_vectors > 0)
+                rows_quantised(type, y, row, n_row_bytes, n_rows, n_columns, x->blocks);
 }
 
 #define DEFINE_QUANTISED(name, type)                                                                                 \
