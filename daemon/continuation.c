@@ -177,6 +177,28 @@ static void end_well(struct request *request)
         request_step(request, RACE_EVENT_CLOUD_END);
 }
 
+/* The cloud declined. Behind something that was said, the reply is turned to its end; nobody else is asked to say it.
+ */
+static void take_refusal(struct request *request)
+{
+        struct continuation *continuation = &request->continuation;
+
+        if (request->merge.shown.n == 0) {
+                give_up(request);
+                return;
+        }
+        request_step(request, RACE_EVENT_CLOUD_TEXT);
+        if (!continuation->attempt)
+                return;
+        if (merge_aside(&request->merge, prompt_builtin_refused, strlen(prompt_builtin_refused), &request->delta) <
+            0) {
+                give_up(request);
+                return;
+        }
+        request_show(request, REQUEST_SOURCE_CLOUD);
+        end_well(request);
+}
+
 /* Acts on the event that was just read. False when that ended the attempt. */
 static bool take_event(struct request *request)
 {
@@ -204,7 +226,7 @@ static bool take_event(struct request *request)
                 if (!take_text(request))
                         return false;
                 request_note(request, "Refused", "The cloud declined to go on.");
-                give_up(request);
+                take_refusal(request);
                 return false;
         case DIALECT_EVENT_CUT:
                 if (!take_text(request))

@@ -49,7 +49,7 @@ void request_show(struct request *request, enum request_source source)
 {
         uint64_t now_us = timers_now_us();
 
-        if (request->delta.n == 0)
+        if (request->delta.n == 0 && !request->merge.is_replaced)
                 return;
         if (request->first_word_us == 0)
                 request->first_word_us = now_us;
@@ -58,9 +58,13 @@ void request_show(struct request *request, enum request_source source)
         if (source == REQUEST_SOURCE_CLOUD && request->continuation.first_text_us == 0)
                 request->continuation.first_text_us = now_us;
         request->sequence++;
-        if (request->sink)
+        if (request->sink && request->merge.is_replaced)
+                request->sink->replaced(request->userdata, request->sequence, request->merge.n_kept,
+                                        buf_string(&request->delta), request->delta.n);
+        else if (request->sink)
                 request->sink->text(request->userdata, request->sequence, request->delta.data, request->delta.n,
                                     source);
+        request->merge.is_replaced = false;
         buf_clear(&request->delta);
 }
 
@@ -361,13 +365,15 @@ int request_new(struct request **ret_request, struct requests *requests, const c
         request->opener_reason = "never";
         request->timer = (struct timer_node){ .fn = on_timer, .userdata = request };
         merge_init(&request->merge);
+        request->merge.redraw = options->redraw;
         continuation_init(request);
         request->log_name = strdup(log_name);
         r = recovery_init(request);
         if (r == 0)
                 r = prompt_add(&request->prompt, PROMPT_ROLE_USER, prompt, strlen(prompt));
         if (r == 0)
-                r = prompt_add_system(&request->prompt, PROMPT_CORRECTION_MEND);
+                r = prompt_add_system(&request->prompt,
+                                      options->redraw ? PROMPT_CORRECTION_REPLACE : PROMPT_CORRECTION_PIVOT);
         if (r < 0 || !request->log_name) {
                 request_free(request);
                 return -ENOMEM;

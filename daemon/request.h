@@ -43,6 +43,7 @@ struct request_options {
         unsigned max_opener_words; /* 0: as configured */
         uint64_t deadline_ms;      /* 0: as configured */
         uint32_t seed;             /* 0: as configured */
+        bool redraw;               /* the caller can take back what it shows */
 };
 
 #define REQUEST_OPTIONS_NULL ((struct request_options){ 0 })
@@ -82,10 +83,13 @@ struct request_timings {
 };
 
 /* Upward calls, on the loop thread, in order; `finished` once and last. Texts are valid UTF-8 and live during the
- * call. `sequence` counts text and handoff together, from 1. */
+ * call. `sequence` counts text, replaced and handoff together, from 1. */
 struct request_sink {
         void (*text)(void *userdata, uint32_t sequence, const char *delta, size_t n_delta,
                      enum request_source source);
+        /* Of what was shown, the first `keep` code points stay, and `text` takes the place of the rest. Only with
+         * options.redraw. */
+        void (*replaced)(void *userdata, uint32_t sequence, size_t keep, const char *text, size_t n_text);
         void (*handoff)(void *userdata, uint32_t sequence, const struct request_handoff *handoff);
         void (*state)(void *userdata, enum race_state state); /* after each change */
         void (*finished)(void *userdata, enum race_outcome outcome, const struct request_timings *timings);

@@ -14,10 +14,11 @@
 
 #define OPTIONS_SHOWN_MAX 64 /* bytes of a caller's own string that an error repeats */
 
-/* A value out of its variant: `string` of type s, `number` of type u. */
+/* A value out of its variant: `string` of type s, `number` of type u, `flag` of type b. */
 struct options_value {
         const char *string;
         uint32_t number;
+        int flag;
 };
 
 /* So much of `string` as an error may repeat, in whole characters: an error's text must be UTF-8 too. */
@@ -116,14 +117,21 @@ static int set_seed(struct options *options, const struct options_value *value, 
         return 0;
 }
 
+static int set_redraw(struct options *options, const struct options_value *value, _unused_ sd_bus_error *error)
+{
+        options->request.redraw = value->flag;
+        return 0;
+}
+
 static const struct option {
         const char *name;
-        const char *type; /* "s" or "u" */
+        const char *type; /* "s", "u" or "b" */
         int (*set)(struct options *options, const struct options_value *value, sd_bus_error *error);
 } options_table[] = {
         { "cloud", "s", set_cloud },        { "deadline_ms", "u", set_deadline_ms },
         { "handle_token", "s", set_token }, { "max_opener_words", "u", set_max_opener_words },
-        { "opener", "s", set_opener },      { "seed", "u", set_seed },
+        { "opener", "s", set_opener },      { "redraw", "b", set_redraw },
+        { "seed", "u", set_seed },
 };
 
 static const struct option *find_option(const char *name)
@@ -155,8 +163,11 @@ static int read_option(sd_bus_message *message, struct options *options, sd_bus_
         if (strcmp(type, option->type) != 0)
                 return errors_set(error, ERRORS_INVALID_OPTION, "Option %s has type %.*s; it must be %s.", name,
                                   shown(type), type, option->type);
-        r = *type == 's' ? sd_bus_message_read(message, "v", "s", &value.string)
-                         : sd_bus_message_read(message, "v", "u", &value.number);
+        switch (*option->type) {
+        case 's': r = sd_bus_message_read(message, "v", "s", &value.string); break;
+        case 'u': r = sd_bus_message_read(message, "v", "u", &value.number); break;
+        default: r = sd_bus_message_read(message, "v", "b", &value.flag); break;
+        }
         if (r < 0)
                 return r;
         return option->set(options, &value, error);

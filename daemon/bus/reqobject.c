@@ -97,6 +97,25 @@ static void on_text(void *userdata, uint32_t sequence, const char *delta, size_t
         signal_sent(userdata, "Text", send_text(userdata, sequence, delta, n_delta, source));
 }
 
+static int send_replaced(struct reqobject *object, uint32_t sequence, size_t keep, const char *text, size_t n_text)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        char *space;
+        int r;
+
+        if ((r = signal_new(object, "Replaced", &message)) < 0 || (r = sd_bus_message_sensitive(message)) < 0 ||
+            (r = sd_bus_message_append(message, "uu", sequence, (uint32_t)MIN(keep, (size_t)UINT32_MAX))) < 0 ||
+            (r = sd_bus_message_append_string_space(message, n_text, &space)) < 0)
+                return r;
+        memcpy(space, text, n_text);
+        return sd_bus_send(object->bus, message, NULL);
+}
+
+static void on_replaced(void *userdata, uint32_t sequence, size_t keep, const char *text, size_t n_text)
+{
+        signal_sent(userdata, "Replaced", send_replaced(userdata, sequence, keep, text, n_text));
+}
+
 static int send_handoff(struct reqobject *object, uint32_t sequence, const struct request_handoff *handoff)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
@@ -231,6 +250,7 @@ static void on_state(void *userdata, _unused_ enum race_state state)
 
 static const struct request_sink reqobject_sink = {
         .text = on_text,
+        .replaced = on_replaced,
         .handoff = on_handoff,
         .state = on_state,
         .finished = on_finished,
@@ -286,6 +306,7 @@ const sd_bus_vtable reqobject_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("GetText", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", text), method_get_text,
                                 SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
         SD_BUS_SIGNAL_WITH_ARGS("Text", SD_BUS_ARGS("u", sequence, "s", delta, "s", source), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("Replaced", SD_BUS_ARGS("u", sequence, "u", keep, "s", text), 0),
         SD_BUS_SIGNAL_WITH_ARGS("Handoff", SD_BUS_ARGS("u", sequence, "a{sv}", details), 0),
         SD_BUS_SIGNAL_WITH_ARGS("Finished", SD_BUS_ARGS("s", outcome, "a{sv}", timings), 0),
         /* No change signals: Text, Handoff and Finished tell the caller, and it is nobody else's business. */

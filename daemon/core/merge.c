@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * Bytes become text in `clean`, wait in `held` until `echo` and `seam` have decided how they join what was said, and
- * are then shown. See merge.h.
+ * Bytes become text in `clean`, lose a mark in `verdict`, wait in `held` until `echo` and `seam` have decided how
+ * they join what was said, and are then shown. See merge.h.
  */
 #include "daemon/core/merge.h"
 
@@ -11,6 +11,9 @@
 
 #include "daemon/core/letter.h"
 #include "daemon/core/seam.h"
+#include "libmulm/base/utf8.h"
+
+#define DASH " \xe2\x80\x93 " /* an en dash between blanks: a turn in any language that is written with blanks */
 
 void merge_init(struct merge *merge)
 {
@@ -21,6 +24,7 @@ void merge_done(struct merge *merge)
 {
         buf_done(&merge->shown);
         buf_done(&merge->held);
+        buf_done(&merge->head);
         echo_done(&merge->echo);
 }
 
@@ -55,7 +59,7 @@ static bool joins_as_it_is(const struct merge *merge)
         uint32_t last = letter_before(buf_string(&merge->shown), merge->shown.n, NULL);
         uint32_t first = letter_at(merge->held.data, merge->held.n, 0, NULL);
 
-        if (!merge->verbatim || letter_is_blank(last))
+        if (!merge->verbatim || merge->verdict.kind != VERDICT_CONTINUE || letter_is_blank(last))
                 return false;
         return letter_is_blank(first) ||
                (letter_is_word(last) && letter_is_word(first) && letter_lower(first) == first);
@@ -98,39 +102,108 @@ static bool is_in_word(const struct merge *merge, size_t skip)
                letter_is_word(letter_before(merge->held.data, skip, NULL));
 }
 
+/* ------------------------------------------------------------------------------------------- replacing */
+
+/* Bytes that both begin with, in whole code points. */
+static size_t common_bytes(const struct buf *shown, const char *text, size_t n)
+{
+        size_t i = 0;
+
+        while (i < n && i < shown->n && text[i] == shown->data[i])
+                i++;
+        while (i > 0 && ((i < n && (text[i] & 0xc0) == 0x80) || (i < shown->n && (shown->data[i] & 0xc0) == 0x80)))
+                i--;
+        return i;
+}
+
+/* `held` is the whole reply from its beginning: what was shown of it stays, the rest takes the place of what differs.
+ */
+static int decide_replacement(struct merge *merge, bool ended, struct buf *delta)
+{
+        size_t skip = 0, n, common;
+
+        while (skip < merge->held.n && letter_is_blank((unsigned char)merge->held.data[skip]))
+                skip++;
+        n = merge->held.n - skip;
+        common = common_bytes(&merge->shown, merge->held.data + skip, n);
+        if (n == 0 || (common == n && n < merge->shown.n && !ended))
+                return 0;
+        merge->at_seam = false;
+        if (common < merge->shown.n) {
+                merge->n_kept = utf8_count(merge->shown.data, common);
+                merge->is_replaced = true;
+                merge->n_opener = MIN(merge->n_opener, common);
+                buf_truncate(&merge->shown, common);
+                buf_clear(delta);
+        }
+        return show(merge, skip + common, false, false, delta);
+}
+
+/* A reply from its beginning that may not take its place. */
+static int show_behind_dash(struct merge *merge, size_t skip, struct buf *delta)
+{
+        int r;
+
+        if (!letter_ends_sentence(letter_before(buf_string(&merge->shown), merge->shown.n, NULL))) {
+                r = buf_add_string(&merge->shown, DASH);
+                if (r >= 0)
+                        r = buf_add_string(delta, DASH);
+                return r < 0 ? r : show(merge, skip, false, false, delta);
+        }
+        return show(merge, skip, true, false, delta);
+}
+
+/* -------------------------------------------------------------------------------------------- deciding */
+
+/* Is the head of `held` an echo, and how much of it? 1 where that is known, 0 where more is needed, -ENOMEM. */
+static int judge_echo(struct merge *merge, bool ended, enum echo_verdict *ret_verdict, size_t *ret_skip)
+{
+        int r;
+
+        *ret_verdict = ECHO_VERDICT_FRESH;
+        *ret_skip = 0;
+        if (merge->source != MERGE_SOURCE_CLOUD || merge->verdict.kind == VERDICT_PIVOT)
+                return 1;
+        r = echo_judge(&merge->echo, merge->held.data, merge->held.n, ended, ret_verdict, ret_skip);
+        if (r < 0)
+                return r;
+        if (*ret_verdict == ECHO_VERDICT_FRESH)
+                *ret_skip = 0;
+        if (*ret_verdict == ECHO_VERDICT_ECHO)
+                return skip_repeated_marks(merge, ended, ret_skip);
+        return *ret_verdict != ECHO_VERDICT_OPEN;
+}
+
 /* Shows what is held as soon as it is known how. */
 static int decide(struct merge *merge, bool ended, struct buf *delta)
 {
-        enum echo_verdict verdict = ECHO_VERDICT_FRESH;
+        bool replaces = merge->verdict.kind == VERDICT_REPLACE && merge->shown.n > 0;
+        enum echo_verdict echo;
         struct seam seam;
-        size_t skip = 0;
+        size_t skip;
         int r;
 
         if (merge->held.n == 0)
                 return 0;
         if (!merge->at_seam)
                 return show(merge, 0, false, false, delta);
+        if (replaces && merge->redraw)
+                return decide_replacement(merge, ended, delta);
 
-        if (merge->source == MERGE_SOURCE_CLOUD) {
-                r = echo_judge(&merge->echo, merge->held.data, merge->held.n, ended, &verdict, &skip);
-                if (r < 0)
-                        return r;
-                if (verdict == ECHO_VERDICT_OPEN)
-                        return 0;
-                if (verdict == ECHO_VERDICT_FRESH)
-                        skip = 0;
-                if (verdict == ECHO_VERDICT_ECHO && !skip_repeated_marks(merge, ended, &skip))
-                        return 0;
-                if (verdict == ECHO_VERDICT_FRESH ? joins_as_it_is(merge) : is_in_word(merge, skip)) {
-                        merge->at_seam = false;
-                        return show(merge, skip, false, false, delta);
-                }
+        r = judge_echo(merge, ended, &echo, &skip);
+        if (r <= 0)
+                return r;
+        if (echo == ECHO_VERDICT_FRESH ? joins_as_it_is(merge) : is_in_word(merge, skip)) {
+                merge->at_seam = false;
+                return show(merge, skip, false, false, delta);
         }
         if (!seam_decide(buf_string(&merge->shown), merge->shown.n, merge->held.data + skip, merge->held.n - skip,
                          ended, &seam))
                 return 0;
 
         merge->at_seam = false;
+        if (replaces && echo == ECHO_VERDICT_FRESH)
+                return show_behind_dash(merge, seam.skip, delta);
         return show(merge, skip + seam.skip, seam.blank, seam.lower, delta);
 }
 
@@ -153,22 +226,43 @@ static int begin(struct merge *merge, enum merge_source source)
         }
         buf_clear(&merge->held);
         merge->clean = CLEAN_NULL;
+        merge->verdict = VERDICT_NULL;
         merge->source = source;
         merge->at_seam = true;
         return 0;
+}
+
+/* The cloud's head goes through the verdict. */
+static bool is_judging(const struct merge *merge)
+{
+        return merge->source == MERGE_SOURCE_CLOUD && !merge->verdict.is_decided;
+}
+
+static int feed_byte(struct merge *merge, char byte, struct buf *delta)
+{
+        bool judging = is_judging(merge);
+        int r = clean_byte(&merge->clean, byte, judging ? &merge->head : &merge->held), judged;
+
+        if (judging && r >= 0) {
+                judged = verdict_feed(&merge->verdict, buf_string(&merge->head), merge->head.n, &merge->held);
+                buf_clear(&merge->head);
+                r = judged < 0 ? judged : r;
+        }
+        if (r > 0) {
+                r = decide(merge, false, delta);
+                buf_clear(&merge->held);
+                if (merge->at_seam)
+                        merge->verdict = VERDICT_NULL;
+        }
+        return r;
 }
 
 static int feed(struct merge *merge, enum merge_source source, const char *text, size_t n, struct buf *delta)
 {
         int r = begin(merge, source);
 
-        for (size_t i = 0; i < n && r >= 0; i++) {
-                r = clean_byte(&merge->clean, text[i], &merge->held);
-                if (r > 0) {
-                        r = decide(merge, false, delta);
-                        buf_clear(&merge->held);
-                }
-        }
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = feed_byte(merge, text[i], delta);
         if (r >= 0)
                 r = decide(merge, false, delta);
         if (r < 0)
@@ -194,6 +288,7 @@ void merge_resume(struct merge *merge, bool verbatim)
         merge->verbatim = verbatim;
         buf_clear(&merge->held);
         merge->clean = CLEAN_NULL;
+        merge->verdict = VERDICT_NULL;
 }
 
 int merge_local(struct merge *merge, const char *text, size_t n, struct buf *delta)
@@ -203,7 +298,28 @@ int merge_local(struct merge *merge, const char *text, size_t n, struct buf *del
 
 int merge_end(struct merge *merge, struct buf *delta)
 {
-        int r = clean_end(&merge->clean, &merge->held);
+        int r;
 
+        if (is_judging(merge)) {
+                r = clean_end(&merge->clean, &merge->head);
+                if (r >= 0)
+                        r = verdict_feed(&merge->verdict, buf_string(&merge->head), merge->head.n, &merge->held);
+                buf_clear(&merge->head);
+                if (r >= 0)
+                        r = verdict_end(&merge->verdict, &merge->held);
+        } else {
+                r = clean_end(&merge->clean, &merge->held);
+        }
         return r < 0 ? r : decide(merge, true, delta);
+}
+
+int merge_aside(struct merge *merge, const char *text, size_t n, struct buf *delta)
+{
+        int r = merge_end(merge, delta);
+
+        if (r < 0)
+                return r;
+        merge->at_seam = true;
+        merge->verdict = (struct verdict){ .is_decided = true, .kind = VERDICT_PIVOT };
+        return feed(merge, MERGE_SOURCE_CLOUD, text, n, delta);
 }

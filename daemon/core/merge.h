@@ -3,8 +3,11 @@
 /*
  * Makes one text of what the opener said and what the cloud streams after it: a blank where and only where one is
  * needed, no echo of the opener, no doubled word or punctuation, no stray capital, no reasoning. Text is held back no
- * longer than an open decision needs. What was shown only ever grows. Pure; fed in pieces of any size, the text is
- * the same for every way of cutting them.
+ * longer than an open decision needs. What was shown only ever grows, but where the cloud takes the opener back and
+ * `redraw` lets it. Pure; fed in pieces of any size, the text is the same for every way of cutting them.
+ *
+ * The cloud's verdict (verdict.h) is read behind the reasoning, at the head of each stream. A pivot is joined like
+ * any text, but is no echo. A replacement shows again only what differs; without `redraw` it stands behind a dash.
  *
  * Behind the seam text passes as it is; only reasoning and what is no text go. A closing tag of reasoning that was
  * never opened takes with it what was still undecided; what was shown before it can no longer be taken back.
@@ -16,6 +19,7 @@
 
 #include "daemon/core/clean.h"
 #include "daemon/core/echo.h"
+#include "daemon/core/verdict.h"
 #include "libmulm/base/buf.h"
 
 enum merge_source {
@@ -27,9 +31,14 @@ enum merge_source {
 struct merge {
         struct buf shown;   /* all that the caller was given, valid UTF-8 */
         struct buf held;    /* readable, not yet decided */
+        struct buf head;    /* readable, on its way through the verdict */
         size_t n_opener;    /* bytes of `shown` that the opener said; set when another source begins */
         struct clean clean; /* the source's bytes on their way to text */
         struct echo echo;   /* is the stream repeating the opener? */
+        struct verdict verdict;
+        bool redraw;      /* set by the caller: what was shown may be taken back */
+        bool is_replaced; /* for the caller to see and to reset: `delta` stands behind the first n_kept characters */
+        size_t n_kept;
         enum merge_source source;
         bool at_seam;  /* nothing of this source, or of its new stream, has been shown yet */
         bool resuming; /* what comes of the cloud next is a new stream */
@@ -51,6 +60,9 @@ void merge_resume(struct merge *merge, bool verbatim);
 
 /* The completion's words go on from what was shown; what the cloud had still held back is given up first. */
 int merge_local(struct merge *merge, const char *text, size_t n, struct buf *delta);
+
+/* Speaks a sentence of the daemon's own behind all that the cloud has said. */
+int merge_aside(struct merge *merge, const char *text, size_t n, struct buf *delta);
 
 /* No more will come: releases what is held. */
 int merge_end(struct merge *merge, struct buf *delta);

@@ -31,6 +31,20 @@ static void hear_text(void *userdata, uint32_t sequence, const char *delta, size
         add(heard->text, sizeof(heard->text), "|", 1);
 }
 
+static void hear_replaced(void *userdata, uint32_t sequence, size_t keep, const char *text, size_t n)
+{
+        struct heard *heard = &((struct fixture *)userdata)->heard;
+        char offset[32];
+
+        assert_int_equal(heard->n_finished, 0);
+        assert_int_equal(sequence, heard->last_sequence + 1);
+        heard->last_sequence = sequence;
+        (void)snprintf(offset, sizeof(offset), "r%zu:", keep);
+        add(heard->text, sizeof(heard->text), offset, strlen(offset));
+        add(heard->text, sizeof(heard->text), text, n);
+        add(heard->text, sizeof(heard->text), "|", 1);
+}
+
 static void hear_handoff(void *userdata, uint32_t sequence, const struct request_handoff *handoff)
 {
         struct heard *heard = &((struct fixture *)userdata)->heard;
@@ -65,7 +79,7 @@ static void hear_finished(void *userdata, enum race_outcome outcome, const struc
         add(heard->form, sizeof(heard->form), timings->form, strlen(timings->form));
 }
 
-const struct request_sink fixture_sink = { hear_text, hear_handoff, hear_state, hear_finished };
+const struct request_sink fixture_sink = { hear_text, hear_replaced, hear_handoff, hear_state, hear_finished };
 
 void fixture_set(struct settings *settings, const char *section, const char *key, const char *value)
 {
