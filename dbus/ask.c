@@ -72,6 +72,12 @@ static void hear(struct timeline *heard, const char *source, uint64_t at_us)
         heard->rest_source = strcmp(source, "local") == 0 ? "local" : "cloud";
 }
 
+/* What goes into a pipe cannot be taken back, so it goes when it is final. */
+static bool is_waiting(const struct ask *ask)
+{
+        return ask->mulmctl->redraw && !ask->terminal.is_terminal;
+}
+
 static int on_text(struct ask *ask, sd_bus_message *message)
 {
         const char *delta, *source;
@@ -87,16 +93,40 @@ static int on_text(struct ask *ask, sd_bus_message *message)
                 r = buf_add_string(&ask->reply.opener, delta);
         if (r < 0)
                 return fail(ask, "Cannot keep the reply", r);
-        if (ask->mulmctl->json != JSON_MODE_OFF)
+        if (ask->mulmctl->json != JSON_MODE_OFF || is_waiting(ask))
                 return 0;
         r = terminal_print(&ask->terminal, source, delta);
+        return r < 0 ? fail(ask, "Cannot write", r) : 0;
+}
+
+/* On a terminal the reply begins again on the next line; how many lines the old one took is the terminal's secret. */
+static int on_replaced(struct ask *ask, sd_bus_message *message)
+{
+        uint32_t sequence, keep;
+        const char *text;
+        int r;
+
+        r = sd_bus_message_read(message, "uus", &sequence, &keep, &text);
+        if (r < 0)
+                return fail(ask, "Bad signal", r);
+        hear(&ask->reply.heard, "cloud", MAX(now_us() - ask->asked_us, (uint64_t)1));
+        r = reply_replace(&ask->reply, keep, text);
+        if (r < 0)
+                return fail(ask, "Cannot keep the reply", r);
+        if (ask->mulmctl->json != JSON_MODE_OFF || is_waiting(ask))
+                return 0;
+        terminal_restart(&ask->terminal);
+        r = terminal_print(&ask->terminal, "cloud", buf_string(&ask->reply.text));
         return r < 0 ? fail(ask, "Cannot write", r) : 0;
 }
 
 static int finish_text(struct ask *ask, int code)
 {
         const char *name, *message;
+        int r = is_waiting(ask) ? terminal_print(&ask->terminal, "cloud", buf_string(&ask->reply.text)) : 0;
 
+        if (r < 0)
+                return fail(ask, "Cannot write", r);
         if (ask->reply.text.n > 0 && terminal_end(&ask->terminal) < 0 && code == EXIT_CODE_OK)
                 return fail(ask, "Cannot write", -EIO);
         reply_failure(&ask->reply, &name, &message);
@@ -157,6 +187,8 @@ static int on_signal(sd_bus_message *message, void *userdata, _unused_ sd_bus_er
                 return 0;
         if (sd_bus_message_is_signal(message, ASSISTANT_REQUEST, "Text"))
                 return on_text(ask, message);
+        if (sd_bus_message_is_signal(message, ASSISTANT_REQUEST, "Replaced"))
+                return on_replaced(ask, message);
         if (sd_bus_message_is_signal(message, ASSISTANT_REQUEST, "Finished"))
                 return on_finished(ask, message);
         return 0;
@@ -209,6 +241,7 @@ static int call_ask(struct ask *ask, const char *prompt, const char *token)
             (r = sd_bus_message_append(message, "{sv}", "handle_token", "s", token)) < 0 ||
             (mulmctl->opener && (r = sd_bus_message_append(message, "{sv}", "opener", "s", mulmctl->opener)) < 0) ||
             (mulmctl->cloud && (r = sd_bus_message_append(message, "{sv}", "cloud", "s", mulmctl->cloud)) < 0) ||
+            (mulmctl->redraw && (r = sd_bus_message_append(message, "{sv}", "redraw", "b", 1)) < 0) ||
             (r = sd_bus_message_close_container(message)) < 0)
                 return r;
         ask->asked_us = now_us();

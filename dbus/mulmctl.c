@@ -43,6 +43,7 @@ static const char usage[] =
         "  --help, --version\n"
         "of ask:\n"
         "  --timeline                            afterwards, draw what came when, on stderr\n"
+        "  --redraw                              let the cloud take back a wrong opener\n"
         "  --opener=auto|always|never            shall the model on the device open the reply\n"
         "  --cloud=auto|never|only               shall the cloud, and only the cloud, finish it\n"
         "\n"
@@ -288,6 +289,7 @@ static bool set_option(struct command_line *line, int option, const char *word)
         case 'o': return set_opener(line, word);
         case 'c': return set_cloud(line, word);
         case 'T': line->mulmctl.timeline = true; return true;
+        case 'r': line->mulmctl.redraw = true; return true;
         default: return false; /* getopt has said why */
         }
 }
@@ -295,12 +297,19 @@ static bool set_option(struct command_line *line, int option, const char *word)
 int main(int argc, char *argv[])
 {
         static const struct option options[] = {
-                { "system", no_argument, NULL, 's' },        { "user", no_argument, NULL, 'u' },
-                { "address", required_argument, NULL, 'a' }, { "timeout", required_argument, NULL, 't' },
-                { "json", optional_argument, NULL, 'j' },    { "color", required_argument, NULL, 'C' },
-                { "opener", required_argument, NULL, 'o' },  { "cloud", required_argument, NULL, 'c' },
-                { "timeline", no_argument, NULL, 'T' },      { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },       { NULL, 0, NULL, 0 },
+                { "system", no_argument, NULL, 's' },
+                { "user", no_argument, NULL, 'u' },
+                { "address", required_argument, NULL, 'a' },
+                { "timeout", required_argument, NULL, 't' },
+                { "json", optional_argument, NULL, 'j' },
+                { "color", required_argument, NULL, 'C' },
+                { "opener", required_argument, NULL, 'o' },
+                { "cloud", required_argument, NULL, 'c' },
+                { "timeline", no_argument, NULL, 'T' },
+                { "redraw", no_argument, NULL, 'r' },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                { NULL, 0, NULL, 0 },
         };
         struct command_line line = { 0 };
         int option, code;

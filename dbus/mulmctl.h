@@ -40,6 +40,7 @@ struct mulmctl {
         enum json_mode json;
         enum terminal_color color;
         bool timeline;
+        bool redraw;                /* let the daemon take back what was printed */
         const char *opener, *cloud; /* Ask's options; NULL: not given */
 };
 

@@ -5,11 +5,13 @@
  */
 #include "dbus/reply.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dbus/json.h"
 #include "libmulm/base/macro.h"
+#include "libmulm/base/utf8.h"
 
 DEFINE_CLEANUP(cJSON *, cJSON_Delete);
 
@@ -19,8 +21,43 @@ void reply_done(struct reply *reply)
         buf_done(&reply->opener);
         free(reply->outcome);
         cJSON_Delete(reply->timings);
+        cJSON_Delete(reply->replacements);
         free(reply->error_name);
         free(reply->error_message);
+}
+
+/* Bytes of the first `n` characters. */
+static size_t bytes_of(const struct buf *text, uint32_t n)
+{
+        size_t i = 0;
+        uint32_t code_point;
+
+        while (n-- > 0 && i < text->n)
+                i += MAX(utf8_decode(text->data + i, text->n - i, &code_point), (size_t)1);
+        return i;
+}
+
+static bool add_replacement(struct reply *reply, uint32_t keep, const char *text)
+{
+        cJSON *replacement;
+
+        if (!reply->replacements)
+                reply->replacements = cJSON_CreateArray();
+        replacement = cJSON_CreateObject();
+        if (!reply->replacements || !replacement || !cJSON_AddItemToArray(reply->replacements, replacement)) {
+                cJSON_Delete(replacement);
+                return false;
+        }
+        return cJSON_AddNumberToObject(replacement, "keep", keep) &&
+               cJSON_AddStringToObject(replacement, "text", text);
+}
+
+int reply_replace(struct reply *reply, uint32_t keep, const char *text)
+{
+        if (!add_replacement(reply, keep, text))
+                return -ENOMEM;
+        buf_truncate(&reply->text, bytes_of(&reply->text, keep));
+        return buf_add_string(&reply->text, text);
 }
 
 void reply_failure(const struct reply *reply, const char **ret_name, const char **ret_message)
@@ -85,6 +122,13 @@ static bool add_attempts(cJSON *object)
         return attempts && cJSON_AddItemToObject(object, "attempts", attempts);
 }
 
+static bool add_replacements(const struct reply *reply, cJSON *object)
+{
+        cJSON *replacements = reply->replacements ? cJSON_Duplicate(reply->replacements, true) : cJSON_CreateArray();
+
+        return replacements && cJSON_AddItemToObject(object, "replacements", replacements);
+}
+
 cJSON *reply_json(const struct reply *reply)
 {
         _cleanup_(cJSON_Deletep) cJSON *object = cJSON_CreateObject();
@@ -92,7 +136,7 @@ cJSON *reply_json(const struct reply *reply)
         if (!object || !cJSON_AddStringToObject(object, "text", buf_string(&reply->text)) ||
             !cJSON_AddStringToObject(object, "opener", buf_string(&reply->opener)) ||
             !cJSON_AddStringToObject(object, "outcome", reply->outcome ?: "failed") || !add_error(reply, object) ||
-            !cJSON_AddArrayToObject(object, "replacements") || !add_timings(reply, object) || !add_attempts(object))
+            !add_replacements(reply, object) || !add_timings(reply, object) || !add_attempts(object))
                 return NULL;
         return STEAL(object);
 }

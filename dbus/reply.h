@@ -13,13 +13,17 @@
 
 struct reply {
         struct buf text, opener;
-        char *outcome; /* of Finished; NULL before it */
+        cJSON *replacements; /* NULL before the first one */
+        char *outcome;       /* of Finished; NULL before it */
         cJSON *timings;
         char *error_name, *error_message; /* where the call itself was refused */
         struct timeline heard;            /* words as they arrived here */
 };
 
 void reply_done(struct reply *reply);
+
+/* The first `keep` characters of the text stay, `text` takes the place of the rest. 0, -ENOMEM. */
+int reply_replace(struct reply *reply, uint32_t keep, const char *text);
 
 /* Whether, and of what, it failed: NULL and NULL where it did not. Borrowed. */
 void reply_failure(const struct reply *reply, const char **ret_name, const char **ret_message);

@@ -115,6 +115,12 @@ int terminal_print(struct terminal *terminal, const char *source, const char *te
         return flush(terminal);
 }
 
+void terminal_restart(struct terminal *terminal)
+{
+        set_style(terminal, "");
+        fputc('\n', terminal->file);
+}
+
 int terminal_end(struct terminal *terminal)
 {
         set_style(terminal, "");

@@ -27,5 +27,8 @@ void terminal_init(struct terminal *terminal, FILE *file, enum terminal_color co
 /* Prints UTF-8 at once, in the colour of `source` ("opener", "cloud", "local"). 0 or what writing gave. */
 int terminal_print(struct terminal *terminal, const char *source, const char *text);
 
+/* What was printed no longer holds: the reply begins again on a line of its own. */
+void terminal_restart(struct terminal *terminal);
+
 /* Ends colour and line. */
 int terminal_end(struct terminal *terminal);

@@ -115,6 +115,35 @@ static void test_json_has_all_of_a_reply(void **state)
         process_free(process);
 }
 
+#define REPLACED "D\xc3\xa9j\xc3\xa0 right now."
+
+static void test_replaced_text_goes_into_a_pipe_when_it_is_final(void **state)
+{
+        const struct bus_fixture *fixture = *state;
+
+        expect(start(fixture->address, "ask", "--redraw", FAKE_REQUESTS_REPLACE, NULL), 0, REPLACED "\n", NULL);
+        expect(start(fixture->address, "ask", "--redraw", "q", NULL), 0, FAKE_REQUESTS_REPLY "\n", NULL);
+}
+
+static void test_json_has_the_replacements(void **state)
+{
+        const struct bus_fixture *fixture = *state;
+        struct process *process =
+                start(fixture->address, "ask", "--redraw", "--json=short", FAKE_REQUESTS_REPLACE, NULL);
+        const cJSON *replacement;
+        cJSON *object;
+
+        assert_int_equal(process_wait(process), 0);
+        object = cJSON_Parse(process_output(process, PROCESS_STREAM_OUTPUT));
+        assert_non_null(object);
+        assert_string_equal(string(object, "text"), REPLACED);
+        replacement = cJSON_GetArrayItem(cJSON_GetObjectItem(object, "replacements"), 0);
+        assert_int_equal((int)cJSON_GetNumberValue(cJSON_GetObjectItem(replacement, "keep")), 4);
+        assert_string_equal(string(replacement, "text"), " right");
+        cJSON_Delete(object);
+        process_free(process);
+}
+
 static void test_failed_request_is_told_and_has_its_code(void **state)
 {
         const struct bus_fixture *fixture = *state;
@@ -242,6 +271,8 @@ int main(void)
                 TEST(test_colour_tells_the_sources_apart),
                 TEST(test_timeline_is_on_stderr),
                 TEST(test_json_has_all_of_a_reply),
+                TEST(test_replaced_text_goes_into_a_pipe_when_it_is_final),
+                TEST(test_json_has_the_replacements),
                 TEST(test_failed_request_is_told_and_has_its_code),
                 TEST(test_refused_request_is_json_too),
                 TEST(test_interrupt_cancels_the_request),

@@ -18,6 +18,7 @@ enum step_type {
         STEP_OPENER,
         STEP_HANDOFF,
         STEP_CLOUD,
+        STEP_REPLACE, /* all behind the first four characters */
         STEP_LOCAL,
         STEP_COMPLETE,
         STEP_LOCAL_END,
@@ -40,6 +41,12 @@ static const struct script {
             { STEP_HANDOFF, "limit" },
             { STEP_LOCAL, " made of flour." },
             { STEP_LOCAL_END, NULL } } },
+        { FAKE_REQUESTS_REPLACE,
+          { { STEP_OPENER, "D\xc3\xa9j\xc3\xa0 wrong" },
+            { STEP_HANDOFF, "limit" },
+            { STEP_REPLACE, " right" },
+            { STEP_CLOUD, " now." },
+            { STEP_COMPLETE, NULL } } },
         { FAKE_REQUESTS_FAIL, { { STEP_HANDOFF, "never" }, { STEP_FAIL, NULL } } },
         { FAKE_REQUESTS_CONTROL, { { STEP_CLOUD, "a\x1b[31mb\nc" }, { STEP_COMPLETE, NULL } } },
         { NULL, /* any other */
@@ -153,6 +160,16 @@ static void say(struct request *request, enum race_state state, enum request_sou
                 request->sink->text(request->userdata, ++request->sequence, text, strlen(text), source);
 }
 
+static void replace(struct request *request, const char *text)
+{
+        enter(request, RACE_STATE_CONTINUING);
+        buf_truncate(&request->text, 6); /* bytes of four characters, two of which have two */
+        if (buf_add_string(&request->text, text) < 0)
+                abort();
+        if (request->sink)
+                request->sink->replaced(request->userdata, ++request->sequence, 4, text, strlen(text));
+}
+
 static void hand_off(struct request *request, const char *reason)
 {
         const struct request_handoff handoff = {
@@ -174,6 +191,7 @@ static void perform(struct request *request)
         case STEP_OPENER: say(request, RACE_STATE_OPENING, REQUEST_SOURCE_OPENER, step->text); break;
         case STEP_HANDOFF: hand_off(request, step->text); break;
         case STEP_CLOUD: say(request, RACE_STATE_CONTINUING, REQUEST_SOURCE_CLOUD, step->text); break;
+        case STEP_REPLACE: replace(request, step->text); break;
         case STEP_LOCAL: say(request, RACE_STATE_LOCAL, REQUEST_SOURCE_LOCAL, step->text); break;
         case STEP_COMPLETE: finish(request, RACE_STATE_DONE, RACE_OUTCOME_COMPLETE); return;
         case STEP_LOCAL_END: finish(request, RACE_STATE_DONE, RACE_OUTCOME_LOCAL); return;

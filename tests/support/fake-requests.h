@@ -13,6 +13,7 @@
 /* Prompts with a script of their own; any other gets an opener, a handoff and a cloud's continuation. */
 #define FAKE_REQUESTS_HOLD    "hold"    /* says one word and waits to be cancelled */
 #define FAKE_REQUESTS_LOCAL   "local"   /* the μLM finishes */
+#define FAKE_REQUESTS_REPLACE "replace" /* the cloud takes the opener back */
 #define FAKE_REQUESTS_FAIL    "fail"    /* nobody answers */
 #define FAKE_REQUESTS_CONTROL "control" /* a reply with control characters, without an opener */
 #define FAKE_REQUESTS_REFUSE  "refuse"  /* request_new() returns -EBUSY */

@@ -85,9 +85,9 @@ static void test_all_options_are_read(void **state)
 {
         struct options options;
 
-        assert_int_equal(read_options((struct fixture *)*state, &options, 6, "handle_token", "s", TOKEN_64, "opener",
+        assert_int_equal(read_options((struct fixture *)*state, &options, 7, "handle_token", "s", TOKEN_64, "opener",
                                       "s", "always", "cloud", "s", "only", "max_opener_words", "u", 32, "deadline_ms",
-                                      "u", 600000, "seed", "u", UINT32_MAX),
+                                      "u", 600000, "seed", "u", UINT32_MAX, "redraw", "b", 1),
                          0);
         assert_string_equal(options.token, TOKEN_64);
         assert_int_equal(options.request.opener, REQUEST_OPENER_ALWAYS);
@@ -95,6 +95,7 @@ static void test_all_options_are_read(void **state)
         assert_int_equal(options.request.max_opener_words, 32);
         assert_int_equal(options.request.deadline_ms, 600000);
         assert_int_equal(options.request.seed, UINT32_MAX);
+        assert_true(options.request.redraw);
 }
 
 static void test_never_is_read_for_opener_and_cloud(void **state)
@@ -117,6 +118,8 @@ static void test_wrong_types_are_named(void **state)
                        "Option seed has type i; it must be u.");
         assert_refused(fixture, read_options(fixture, &options, 1, "deadline_ms", "t", (uint64_t)1),
                        ERRORS_INVALID_OPTION, "Option deadline_ms has type t; it must be u.");
+        assert_refused(fixture, read_options(fixture, &options, 1, "redraw", "s", "yes"), ERRORS_INVALID_OPTION,
+                       "Option redraw has type s; it must be b.");
         assert_refused(fixture, read_options(fixture, &options, 1, "opener", "b", 1), ERRORS_INVALID_OPTION,
                        "Option opener has type b; it must be s.");
         assert_refused(fixture, read_options(fixture, &options, 1, "cloud", "as", 1, "auto"), ERRORS_INVALID_OPTION,
