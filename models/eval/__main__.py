@@ -5,7 +5,8 @@
     cd models && python3 -m eval --parent PARENT.gguf [--judged N] [--seams N] [--output FOLDER] MODEL.gguf...
 
 The parent (SmolLM2-135M-Instruct) judges: fluency and the seam are its losses. Weights are used in F32, as dequantised;
-held-out.py has the figures of libmulm's own arithmetic. Prints a table, writes measures.json, measures.png, gate.png.
+held-out.py has the figures of libmulm's own arithmetic. Prints a table; writes measures.json,
+openers.json (each opener, word by word), measures.png and gate.png.
 """
 
 import argparse
@@ -155,6 +156,18 @@ def table(figures):
     return "\n".join(lines)
 
 
+def without_curves(gates):
+    signals = {name: {key: value for key, value in found.items() if key != "curve"}
+               for name, found in gates["signals"].items()}
+    return gates | {"signals": signals}
+
+
+def write_json(path, found):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(found, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python3 -m eval", description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", metavar="MODEL.gguf")
@@ -179,8 +192,8 @@ def main():
     gates = gate.find([row for name in SETS for row in rows[name][last] if "losses" in row])
     print(gate.table(last, gates))
     os.makedirs(options.output, exist_ok=True)
-    with open(os.path.join(options.output, "measures.json"), "w", encoding="utf-8") as file:
-        json.dump({"figures": figures, "gate": {last: gates}, "openers": rows}, file, indent=1, ensure_ascii=False)
+    write_json(os.path.join(options.output, "openers.json"), rows)
+    write_json(os.path.join(options.output, "measures.json"), {"figures": figures, "gate": {last: without_curves(gates)}})
     plots.measures(figures, os.path.join(options.output, "measures.png"))
     plots.gate(gates, os.path.join(options.output, "gate.png"))
 
