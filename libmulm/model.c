@@ -31,8 +31,8 @@ struct loader {
         mulm_model *model;
         const struct gguf *gguf;
         struct mulm_error *error;
-        size_t n_used;                     /* tensors that the model has taken */
-        uint64_t n_values[QUANT_Q8_0 + 1]; /* weight values by type */
+        size_t n_used;                    /* tensors that the model has taken */
+        uint64_t n_values[QUANT_N_TYPES]; /* weight values by type */
 };
 
 /* A number that must be there, in [1, most]. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "libmulm/base/macro.h"
+#include "libmulm/kernels/half.h"
 
 int activations_init(struct activations *ret_activations, const struct kernels *kernels, size_t n_max)
 {
@@ -17,8 +18,8 @@ int activations_init(struct activations *ret_activations, const struct kernels *
         struct activations activations = { .kernels = kernels };
 
         activations.blocks = aligned_alloc(sizeof(*activations.blocks), n_blocks * sizeof(*activations.blocks));
-        activations.halves = malloc(n_max * sizeof(*activations.halves));
-        if (!activations.blocks || !activations.halves) {
+        activations.rounded = malloc(n_max * sizeof(*activations.rounded));
+        if (!activations.blocks || !activations.rounded) {
                 activations_done(&activations);
                 return -ENOMEM;
         }
@@ -29,7 +30,7 @@ int activations_init(struct activations *ret_activations, const struct kernels *
 void activations_done(struct activations *activations)
 {
         free(activations->blocks);
-        free(activations->halves);
+        free(activations->rounded);
         *activations = (struct activations){ 0 };
 }
 
@@ -37,26 +38,50 @@ void activations_set(struct activations *activations, const float *values, size_
 {
         activations->values = values;
         activations->n = n;
-        activations->blocks_are_valid = false;
-        activations->halves_are_valid = false;
+        activations->blocks_form = QUANT_FORM_FLOATS;
+        activations->rounded_form = QUANT_FORM_FLOATS;
+}
+
+void ops_round(const struct kernels *kernels, enum quant_form form, float *y, const float *x, size_t n)
+{
+        if (form == QUANT_FORM_HALVES)
+                kernels->round_half(y, x, n);
+        else if (form == QUANT_FORM_BFLOATS)
+                for (size_t i = 0; i < n; i++)
+                        y[i] = bfloat_to_float(bfloat_from_float(x[i]));
+}
+
+void ops_quantise(const struct kernels *kernels, enum quant_form form, struct kernel_block *blocks, const float *x,
+                  size_t n)
+{
+        if (form == QUANT_FORM_WIDE_BLOCKS)
+                kernels->quantise_wide(blocks, x, n);
+        else
+                kernels->quantise(blocks, x, n);
 }
 
 struct kernel_vector activations_as(struct activations *activations, enum quant_type type)
 {
-        if (type == QUANT_F32)
-                return (struct kernel_vector){ .values = activations->values };
+        enum quant_form form = quant_form(type);
 
-        if (type == QUANT_F16) {
-                if (!activations->halves_are_valid)
-                        activations->kernels->round_half(activations->halves, activations->values, activations->n);
-                activations->halves_are_valid = true;
-                return (struct kernel_vector){ .values = activations->halves };
+        switch (form) {
+        case QUANT_FORM_FLOATS: break;
+        case QUANT_FORM_HALVES:
+        case QUANT_FORM_BFLOATS:
+                if (activations->rounded_form != form)
+                        ops_round(activations->kernels, form, activations->rounded, activations->values,
+                                  activations->n);
+                activations->rounded_form = form;
+                return (struct kernel_vector){ .values = activations->rounded };
+        case QUANT_FORM_BLOCKS:
+        case QUANT_FORM_WIDE_BLOCKS:
+                if (activations->blocks_form != form)
+                        ops_quantise(activations->kernels, form, activations->blocks, activations->values,
+                                     activations->n);
+                activations->blocks_form = form;
+                return (struct kernel_vector){ .blocks = activations->blocks };
         }
-
-        if (!activations->blocks_are_valid)
-                activations->kernels->quantise(activations->blocks, activations->values, activations->n);
-        activations->blocks_are_valid = true;
-        return (struct kernel_vector){ .blocks = activations->blocks };
+        return (struct kernel_vector){ .values = activations->values };
 }
 
 void activations_multiply(struct activations *activations, const struct model_matrix *matrix, size_t begin,

@@ -12,14 +12,14 @@
 
 #include "libmulm/model.h"
 
-/* One vector, its quantised and half-precision forms made when a matrix first asks. Belongs to one thread. */
+/* One vector, its quantised and rounded forms made when a matrix first asks. Belongs to one thread. */
 struct activations {
         const struct kernels *kernels;
         const float *values; /* not owned, n of them */
         size_t n;
-        struct kernel_block *blocks; /* [n / QUANT_BLOCK] */
-        float *halves;               /* [n] */
-        bool blocks_are_valid, halves_are_valid;
+        struct kernel_block *blocks;               /* [n / QUANT_BLOCK] */
+        float *rounded;                            /* [n] */
+        enum quant_form blocks_form, rounded_form; /* what they hold; QUANT_FORM_FLOATS: nothing */
 };
 
 /* -ENOMEM. Room for vectors of up to n_max values. */
@@ -28,6 +28,13 @@ void activations_done(struct activations *activations);
 
 /* `values` must stay as they are until the next set. */
 void activations_set(struct activations *activations, const float *values, size_t n);
+
+/* y[i] = x[i] in the precision of a form that is no block; y may be x. */
+void ops_round(const struct kernels *kernels, enum quant_form form, float *y, const float *x, size_t n);
+
+/* Into the blocks of a form that has them. */
+void ops_quantise(const struct kernels *kernels, enum quant_form form, struct kernel_block *blocks, const float *x,
+                  size_t n);
 
 /* The form that a weight type takes. */
 struct kernel_vector activations_as(struct activations *activations, enum quant_type type);

@@ -33,10 +33,10 @@
 #define ROW_UNIT 8
 
 struct prefill_thread {
-        bool has_blocks; /* the input of the next products is quantised */
-        float *panel;    /* [PANEL_ROWS x widest matrix] */
-        float *rows;     /* [BATCH x PANEL_ROWS]: a product that is then added */
-        float *scores;   /* [n_context] */
+        enum quant_form form; /* that the input of the next products has */
+        float *panel;         /* [PANEL_ROWS x widest matrix] */
+        float *rows;          /* [BATCH x PANEL_ROWS]: a product that is then added */
+        float *scores;        /* [n_context] */
 };
 
 struct prefill {
@@ -63,24 +63,30 @@ struct prefill {
         struct prefill_thread threads[];
 };
 
+static bool form_has_blocks(enum quant_form form)
+{
+        return form == QUANT_FORM_BLOCKS || form == QUANT_FORM_WIDE_BLOCKS;
+}
+
 /* Rounds this thread's rows of the input as decode does for this matrix, in place, and keeps the quantised form. */
 static void prepare_input(struct prefill *prefill, uint32_t thread, float *input, size_t n,
                           const struct model_matrix *matrix)
 {
         const struct kernels *kernels = prefill->model->kernels;
-        bool quantised = quant_block_values(matrix->type) == QUANT_BLOCK;
+        enum quant_form form = quant_form(matrix->type);
 
-        prefill->threads[thread].has_blocks = quantised;
+        prefill->threads[thread].form = form;
         for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool)) {
                 struct kernel_block *blocks = prefill->blocks + t * (prefill->n_widest / QUANT_BLOCK);
                 float *x = input + t * n;
 
-                if (matrix->type == QUANT_F16)
-                        kernels->round_half(x, x, n);
-                if (quantised)
-                        kernels->quantise(blocks, x, n);
-                if (quantised && !prefill->is_check)
-                        kernels->dequantise_blocks(x, blocks, n);
+                if (form_has_blocks(form)) {
+                        ops_quantise(kernels, form, blocks, x, n);
+                        if (!prefill->is_check)
+                                kernels->dequantise_blocks(x, blocks, n);
+                } else {
+                        ops_round(kernels, form, x, x, n);
+                }
         }
 }
 
@@ -94,6 +100,17 @@ static void prepare_normed(struct prefill *prefill, uint32_t thread, const float
                                          prefill->x + (size_t)t * model->n_embedding, weight, model->n_embedding,
                                          model->rms_epsilon);
         prepare_input(prefill, thread, prefill->normed, model->n_embedding, matrix);
+}
+
+/* The same again where the next matrix of several with one input takes another form of it. All threads call it. */
+static void prepare_again(struct prefill *prefill, uint32_t thread, const float *weight,
+                          const struct model_matrix *matrix)
+{
+        if (quant_form(matrix->type) == prefill->threads[thread].form)
+                return;
+        pool_barrier(prefill->pool);
+        prepare_normed(prefill, thread, weight, matrix);
+        pool_barrier(prefill->pool);
 }
 
 /* y[t][i] (+)= matrix[begin + i] . input[t] for rows [begin, end) and tokens [0, n_tokens). */
@@ -134,7 +151,7 @@ static void multiply(struct prefill *prefill, struct prefill_thread *own, const 
                      const float *input, size_t n_tokens, size_t begin, size_t end, float *y, size_t n_stride,
                      bool add)
 {
-        bool quantised = own->has_blocks && prefill->model->kernels->batch[matrix->type] &&
+        bool quantised = form_has_blocks(own->form) && prefill->model->kernels->batch[matrix->type] &&
                          n_tokens <= prefill->model->kernels->n_batch_most;
 
         if (n_tokens == 0)
@@ -168,8 +185,10 @@ static void project_keys(struct prefill *prefill, uint32_t thread, uint32_t inde
         float *values = kv_values(prefill->kv, index, prefill->position);
 
         pool_share(prefill->pool, thread, n_kv, ROW_UNIT, &begin, &end);
+        prepare_again(prefill, thread, layer->attention_norm, &layer->key);
         multiply(prefill, own, &layer->key, prefill->normed, n_tokens, begin, end, keys + begin, n_kv, false);
         rope_tokens(prefill, n_tokens, begin, end, keys + begin, n_kv);
+        prepare_again(prefill, thread, layer->attention_norm, &layer->value);
         multiply(prefill, own, &layer->value, prefill->normed, n_tokens, begin, end, values + begin, n_kv, false);
 }
 
@@ -241,6 +260,7 @@ static void run_feed_forward(struct prefill *prefill, uint32_t thread, uint32_t 
         pool_share(prefill->pool, thread, n, ROW_UNIT, &begin, &end);
         multiply(prefill, own, &layer->gate, prefill->normed, prefill->n_tokens, begin, end, prefill->gate + begin, n,
                  false);
+        prepare_again(prefill, thread, layer->feed_forward_norm, &layer->up);
         multiply(prefill, own, &layer->up, prefill->normed, prefill->n_tokens, begin, end, prefill->up + begin, n,
                  false);
         for (size_t t = 0; t < prefill->n_tokens; t++)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * Rows of Q8_0, Q4_0 and Q4_1 times quantised activations, where most of a decode step's time goes.
+ * Rows of Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1 times quantised activations, where most of a decode step's time goes.
  *
- * Integer dot products use the unsigned-by-signed multiply, with |w| and x * sign(w) for Q8_0, and with the nibbles
- * as they are for Q4_0 and Q4_1, whose offset is added apart, once per block for four rows. No 16-bit sum can
- * overflow, as 2 * 128 * 127 < 2^15. Measured on a Zen 1 core at 2.5 GHz: 8.1 cycles a block of Q8_0 (10.4 GB/s), 9
- * of Q4_1.
+ * Integer dot products use the unsigned-by-signed multiply, with |w| and x * sign(w) for Q8_0, and with the
+ * unsigned quants as they are for the others, whose offset is added apart, once per block for four rows. No 16-bit
+ * sum can overflow, as 2 * 128 * 127 < 2^15. Measured on a Zen 1 core at 2.5 GHz: 8.1 cycles a block of Q8_0 (10.4
+ * GB/s), 9 of Q4_1.
  */
 #include "libmulm/kernels/avx2.h"
 
@@ -62,28 +62,59 @@ static inline __m256 dot_unpacked(enum quant_type type, __m256i magnitudes, __m2
         return type == QUANT_Q8_0 ? dot_bytes(magnitudes, weights, x) : dot_nibbles(weights, x);
 }
 
-/* One block of a row, of a type known when this is compiled. */
-static inline __m256 dot_block(enum quant_type type, const void *quants, __m256i x)
+static inline bool has_minimum(enum quant_type type)
 {
-        __m256i bytes;
-
-        if (type != QUANT_Q8_0)
-                return dot_nibbles(unpack_nibbles(quants), x);
-        bytes = _mm256_loadu_si256(quants);
-        return dot_bytes(_mm256_abs_epi8(bytes), bytes, x);
+        return type == QUANT_Q4_1 || type == QUANT_Q5_1;
 }
 
-/* Where the quants of a block begin. */
-static inline size_t quants_offset(enum quant_type type)
+static inline bool has_fifth_bits(enum quant_type type)
 {
-        return type == QUANT_Q4_1 ? offsetof(struct quant_q4_1, nibbles) : sizeof(quant_half);
+        return type == QUANT_Q5_0 || type == QUANT_Q5_1;
+}
+
+/* 16 in each byte whose bit is set. */
+static inline __m256i spread_bits(const void *bits)
+{
+        const __m256i each = _mm256_set1_epi64x((long long)0x8040201008040201);
+        __m256i copies = _mm256_set1_epi32((int)pair_bits_at(bits));
+
+        copies = _mm256_shuffle_epi8(
+                copies, _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+        return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(copies, each), each), _mm256_set1_epi8(16));
+}
+
+/* The quants of a block, signed in Q8_0. */
+static inline __m256i unpack(enum quant_type type, const char *block)
+{
+        block += has_minimum(type) ? 2 * sizeof(quant_half) : sizeof(quant_half);
+        if (type == QUANT_Q8_0)
+                return _mm256_loadu_si256((const void *)block);
+        if (has_fifth_bits(type))
+                return _mm256_or_si256(unpack_nibbles(block + QUANT_BLOCK / 8), spread_bits(block));
+        return unpack_nibbles(block);
+}
+
+/* One block of a row, of a type known when this is compiled. */
+static inline __m256 dot_block(enum quant_type type, const char *block, __m256i x)
+{
+        __m256i quants = unpack(type, block);
+
+        return type == QUANT_Q8_0 ? dot_bytes(_mm256_abs_epi8(quants), quants, x) : dot_nibbles(quants, x);
 }
 
 static inline size_t block_bytes(enum quant_type type)
 {
         return type == QUANT_Q8_0   ? sizeof(struct quant_q8_0)
+               : type == QUANT_Q5_0 ? sizeof(struct quant_q5_0)
+               : type == QUANT_Q5_1 ? sizeof(struct quant_q5_1)
                : type == QUANT_Q4_1 ? sizeof(struct quant_q4_1)
                                     : sizeof(struct quant_q4_0);
+}
+
+/* What is added to each quant of the types without a minimum. */
+static inline float offset_of(enum quant_type type)
+{
+        return type == QUANT_Q4_0 ? -8.0f : type == QUANT_Q5_0 ? -16.0f : 0.0f;
 }
 
 /* The scales of one block of four rows times that of the activations, and what the block adds to the four sums beside
@@ -93,14 +124,14 @@ static inline __m128 tile_scales(enum quant_type type, const char *const rows[TI
 {
         __m128 scales, minimums;
 
-        if (type == QUANT_Q4_1) {
+        if (has_minimum(type)) {
                 tile_half_pairs(rows, offset, &scales, &minimums);
                 *offsets = _mm_fmadd_ps(minimums, _mm_set1_ps(x->sum), *offsets);
                 return _mm_mul_ps(scales, _mm_set1_ps(x->scale));
         }
         scales = _mm_mul_ps(tile_halves(rows, offset), _mm_set1_ps(x->scale));
-        if (type == QUANT_Q4_0)
-                *offsets = _mm_fmadd_ps(scales, _mm_set1_ps(-8.0f * (float)x->total), *offsets);
+        if (type != QUANT_Q8_0)
+                *offsets = _mm_fmadd_ps(scales, _mm_set1_ps(offset_of(type) * (float)x->total), *offsets);
         return scales;
 }
 
@@ -131,7 +162,7 @@ static inline __attribute__((always_inline)) void rows_quantised(enum quant_type
 
                         prefetch_tile(row + TILE * n_row_bytes, b, block_bytes(type));
 #define ADD_ROW(r)                                                                                                   \
-        sums[r] = _mm256_fmadd_ps(dot_block(type, rows[r] + at + quants_offset(type), quants),                       \
+        sums[r] = _mm256_fmadd_ps(dot_block(type, rows[r] + at, quants),                                             \
                                   _mm256_broadcastss_ps(_mm_permute_ps(scales, (r)*0x55)), sums[r])
                         ADD_ROW(0);
                         ADD_ROW(1);
@@ -154,13 +185,13 @@ static inline __m128 four_scales(const struct kernel_block *const x[TILE], size_
 static inline __m128 four_offsets(enum quant_type type, const char *block, const struct kernel_block *const x[TILE],
                                   size_t b, __m128 scales)
 {
-        if (type == QUANT_Q4_0)
+        if (type == QUANT_Q4_0 || type == QUANT_Q5_0)
                 return _mm_mul_ps(
-                        _mm_mul_ps(scales, _mm_set1_ps(-8.0f)),
+                        _mm_mul_ps(scales, _mm_set1_ps(offset_of(type))),
                         _mm_cvtepi32_ps(_mm_setr_epi32(x[0][b].total, x[1][b].total, x[2][b].total, x[3][b].total)));
-        if (type == QUANT_Q4_1)
+        if (has_minimum(type))
                 return _mm_mul_ps(_mm_setr_ps(x[0][b].sum, x[1][b].sum, x[2][b].sum, x[3][b].sum),
-                                  _mm_set1_ps(half_at(block + offsetof(struct quant_q4_1, minimum))));
+                                  _mm_set1_ps(half_at(block + sizeof(quant_half))));
         return _mm_setzero_ps();
 }
 
@@ -173,8 +204,7 @@ static inline __attribute__((always_inline)) __m128 dot_four(enum quant_type typ
 
         for (size_t b = 0; b < n_columns / QUANT_BLOCK; b++, row += block_bytes(type)) {
                 __m128 scales = _mm_mul_ps(four_scales(x, b), _mm_set1_ps(half_at(row)));
-                const void *quants = row + quants_offset(type);
-                __m256i weights = type == QUANT_Q8_0 ? _mm256_loadu_si256(quants) : unpack_nibbles(quants);
+                __m256i weights = unpack(type, row);
                 __m256i magnitudes = type == QUANT_Q8_0 ? _mm256_abs_epi8(weights) : weights;
 
                 offsets = _mm_add_ps(offsets, four_offsets(type, row, x, b, scales));
@@ -220,8 +250,7 @@ static inline __attribute__((always_inline)) void pair_quantised(enum quant_type
                         prefetch_tile(row + TILE * n_row_bytes, b, block_bytes(type));
 #define ADD_ROW(r)                                                                                                   \
         do {                                                                                                         \
-                const void *quants = rows[r] + at + quants_offset(type);                                             \
-                __m256i weights = type == QUANT_Q8_0 ? _mm256_loadu_si256(quants) : unpack_nibbles(quants);          \
+                __m256i weights = unpack(type, rows[r] + at);                                                        \
                 __m256i magnitudes = type == QUANT_Q8_0 ? _mm256_abs_epi8(weights) : weights;                        \
                                                                                                                      \
                 sums0[r] = _mm256_fmadd_ps(dot_unpacked(type, magnitudes, weights, bytes0),                          \
@@ -281,3 +310,5 @@ static inline __attribute__((always_inline)) void batch_quantised(enum quant_typ
 DEFINE_QUANTISED(q8_0, QUANT_Q8_0)
 DEFINE_QUANTISED(q4_0, QUANT_Q4_0)
 DEFINE_QUANTISED(q4_1, QUANT_Q4_1)
+DEFINE_QUANTISED(q5_0, QUANT_Q5_0)
+DEFINE_QUANTISED(q5_1, QUANT_Q5_1)

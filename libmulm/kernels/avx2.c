@@ -8,6 +8,9 @@
 
 #include <math.h>
 
+#include "libmulm/kernels/half.h"
+#include "libmulm/kernels/scalar.h"
+
 /* ---------------------------------------------------------------------------------------------- activations */
 
 static inline int32_t quantise_block(int8_t quants[QUANT_BLOCK], const float *x, float inverse)
@@ -53,6 +56,29 @@ static void quantise(struct kernel_block *blocks, const float *x, size_t n)
         }
 }
 
+static inline float peak_of(const float *x, size_t n)
+{
+        const __m256 sign = _mm256_set1_ps(-0.0f);
+        __m256 largest = _mm256_setzero_ps();
+
+        for (size_t i = 0; i < n; i += LANES)
+                largest = _mm256_max_ps(largest, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + i)));
+        return max_lanes(largest);
+}
+
+static void quantise_wide(struct kernel_block *blocks, const float *x, size_t n)
+{
+        for (size_t b = 0; b < n / QUANT_BLOCK; b += QUANT_SUPER_PARTS) {
+                float peak = peak_of(x, QUANT_SUPER), inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
+
+                for (size_t p = 0; p < QUANT_SUPER_PARTS; p++, x += QUANT_BLOCK) {
+                        blocks[b + p].total = quantise_block(blocks[b + p].quants, x, inverse);
+                        blocks[b + p].scale = peak > 0.0f ? 1.0f / inverse : 0.0f;
+                        blocks[b].totals[p] = (int16_t)blocks[b + p].total;
+                }
+        }
+}
+
 static inline __m256 bytes_to_floats(const void *bytes)
 {
         return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(bytes)));
@@ -85,6 +111,9 @@ static inline __m256 load_weights(enum quant_type type, const char *row, size_t 
 {
         if (type == QUANT_F16)
                 return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(row + i * sizeof(quant_half))));
+        if (type == QUANT_BF16)
+                return _mm256_castsi256_ps(_mm256_slli_epi32(
+                        _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(row + i * sizeof(uint16_t)))), 16));
         return _mm256_loadu_ps((const float *)(row + i * sizeof(float)));
 }
 
@@ -94,6 +123,8 @@ static inline float load_weight(enum quant_type type, const char *row, size_t i)
 
         if (type == QUANT_F16)
                 return half_at(row + i * sizeof(quant_half));
+        if (type == QUANT_BF16)
+                return bfloat_to_float((uint16_t)half_bits_at(row + i * sizeof(uint16_t)));
         memcpy(&weight, row + i * sizeof(weight), sizeof(weight));
         return weight;
 }
@@ -102,7 +133,7 @@ static inline __attribute__((always_inline)) void rows_float(enum quant_type typ
                                                              size_t n_row_bytes, size_t n_rows, size_t n_columns,
                                                              const float *x)
 {
-        size_t n_ahead = TILE * n_row_bytes, n_bytes = type == QUANT_F16 ? sizeof(quant_half) : sizeof(float);
+        size_t n_ahead = TILE * n_row_bytes, n_bytes = type == QUANT_F32 ? sizeof(float) : sizeof(quant_half);
 
         for (size_t i = 0; i < n_rows; i += TILE, row += n_ahead) {
                 __m256 sums[TILE] = { 0 };
@@ -139,6 +170,12 @@ static void rows_f16(float *y, const void *rows, size_t n_row_bytes, size_t n_ro
         rows_float(QUANT_F16, y, rows, n_row_bytes, n_rows, n_columns, x->values);
 }
 
+static void rows_bf16(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                      const struct kernel_vector *x)
+{
+        rows_float(QUANT_BF16, y, rows, n_row_bytes, n_rows, n_columns, x->values);
+}
+
 /* ------------------------------------------------------------------------------------------- rows as floats */
 
 static void dequantise_f32(float *y, const void *row, size_t n_columns)
@@ -154,6 +191,16 @@ static void dequantise_f16(float *y, const void *row, size_t n_columns)
                 _mm256_storeu_ps(y + i, load_weights(QUANT_F16, row, i));
         for (; i < n_columns; i++)
                 y[i] = load_weight(QUANT_F16, row, i);
+}
+
+static void dequantise_bf16(float *y, const void *row, size_t n_columns)
+{
+        size_t i = 0;
+
+        for (; i + LANES <= n_columns; i += LANES)
+                _mm256_storeu_ps(y + i, load_weights(QUANT_BF16, row, i));
+        for (; i < n_columns; i++)
+                y[i] = load_weight(QUANT_BF16, row, i);
 }
 
 static void dequantise_q8_0(float *y, const void *row, size_t n_columns)
@@ -420,19 +467,39 @@ static const struct kernels avx2 = {
         .name = "avx2",
         .quantise = quantise,
         .dequantise_blocks = dequantise_blocks,
+        .quantise_wide = quantise_wide,
         .round_half = round_half,
         .rows = { [QUANT_F32] = rows_f32,
                   [QUANT_F16] = rows_f16,
                   [QUANT_Q4_0] = avx2_rows_q4_0,
                   [QUANT_Q4_1] = avx2_rows_q4_1,
-                  [QUANT_Q8_0] = avx2_rows_q8_0 },
-        .batch = { [QUANT_Q4_0] = avx2_batch_q4_0, [QUANT_Q4_1] = avx2_batch_q4_1, [QUANT_Q8_0] = avx2_batch_q8_0 },
+                  [QUANT_Q8_0] = avx2_rows_q8_0,
+                  [QUANT_Q5_0] = avx2_rows_q5_0,
+                  [QUANT_Q5_1] = avx2_rows_q5_1,
+                  [QUANT_Q4_K] = avx2_rows_q4_k,
+                  [QUANT_Q5_K] = avx2_rows_q5_k,
+                  [QUANT_Q6_K] = avx2_rows_q6_k,
+                  [QUANT_BF16] = rows_bf16 },
+        .batch = { [QUANT_Q4_0] = avx2_batch_q4_0,
+                   [QUANT_Q4_1] = avx2_batch_q4_1,
+                   [QUANT_Q8_0] = avx2_batch_q8_0,
+                   [QUANT_Q5_0] = avx2_batch_q5_0,
+                   [QUANT_Q5_1] = avx2_batch_q5_1,
+                   [QUANT_Q4_K] = avx2_batch_q4_k,
+                   [QUANT_Q5_K] = avx2_batch_q5_k,
+                   [QUANT_Q6_K] = avx2_batch_q6_k },
         .n_batch_most = SIZE_MAX,
         .dequantise = { [QUANT_F32] = dequantise_f32,
                         [QUANT_F16] = dequantise_f16,
                         [QUANT_Q4_0] = dequantise_q4_0,
                         [QUANT_Q4_1] = dequantise_q4_1,
-                        [QUANT_Q8_0] = dequantise_q8_0 },
+                        [QUANT_Q8_0] = dequantise_q8_0,
+                        [QUANT_Q5_0] = scalar_dequantise_q5_0,
+                        [QUANT_Q5_1] = scalar_dequantise_q5_1,
+                        [QUANT_Q4_K] = scalar_dequantise_q4_k,
+                        [QUANT_Q5_K] = scalar_dequantise_q5_k,
+                        [QUANT_Q6_K] = scalar_dequantise_q6_k,
+                        [QUANT_BF16] = dequantise_bf16 },
         .rms_norm = rms_norm,
         .rope = rope,
         .swiglu = swiglu,

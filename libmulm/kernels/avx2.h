@@ -106,3 +106,25 @@ void avx2_batch_q4_1(float *y, size_t n_stride, const void *rows, size_t n_row_b
                      const struct kernel_vector *x, size_t n_vectors);
 void avx2_batch_q8_0(float *y, size_t n_stride, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
                      const struct kernel_vector *x, size_t n_vectors);
+void avx2_rows_q5_0(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                    const struct kernel_vector *x);
+void avx2_batch_q5_0(float *y, size_t n_stride, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                     const struct kernel_vector *x, size_t n_vectors);
+void avx2_rows_q5_1(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                    const struct kernel_vector *x);
+void avx2_batch_q5_1(float *y, size_t n_stride, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                     const struct kernel_vector *x, size_t n_vectors);
+
+/* avx2-super.c */
+void avx2_rows_q4_k(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                    const struct kernel_vector *x);
+void avx2_batch_q4_k(float *y, size_t n_stride, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                     const struct kernel_vector *x, size_t n_vectors);
+void avx2_rows_q5_k(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                    const struct kernel_vector *x);
+void avx2_batch_q5_k(float *y, size_t n_stride, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                     const struct kernel_vector *x, size_t n_vectors);
+void avx2_rows_q6_k(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                    const struct kernel_vector *x);
+void avx2_batch_q6_k(float *y, size_t n_stride, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                     const struct kernel_vector *x, size_t n_vectors);

@@ -5,9 +5,9 @@
  * is the reference that the others are tested against. select.c picks at run time by what the processor has.
  *
  * Activations are quantised once per vector to blocks of 32 signed bytes (`struct kernel_block`), then dotted with
- * rows of weights in integer arithmetic; F32 rows take the float activations, F16 rows take them rounded to half
- * precision. Scales are rounded to half precision as ggml does, so that results differ from llama.cpp's only by the
- * order of summation.
+ * rows of weights in integer arithmetic; the K types take wide blocks of eight that share their scale. F32 rows take
+ * the float activations, F16 and BF16 rows take them rounded to their precision. Scales are rounded to half precision
+ * as ggml does, so that results differ from llama.cpp's only by the order of summation.
  *
  * All functions are pure, take any alignment, and expect sizes that model.c has checked.
  */
@@ -26,7 +26,8 @@ struct kernel_block {
         float scale;
         float sum;     /* scale * total, rounded to half precision: what the minimum of Q4_1 is multiplied with */
         int32_t total; /* sum of the quants: what the offset of Q4_0 is multiplied with */
-        int32_t padding[5];
+        int16_t totals[QUANT_SUPER_PARTS]; /* of a wide block, in its first part: the totals of all parts */
+        int32_t padding;
 };
 
 _Static_assert(sizeof(struct kernel_block) == 64, "one cache line");
@@ -48,8 +49,6 @@ typedef void (*kernel_batch_fn)(float *y, size_t n_stride, const void *rows, siz
 /* y[i] = weight i of the row. */
 typedef void (*kernel_dequantise_fn)(float *y, const void *row, size_t n_columns);
 
-#define KERNEL_N_TYPES (QUANT_Q8_0 + 1) /* tables are indexed by enum quant_type */
-
 struct kernels {
         const char *name;
 
@@ -57,13 +56,16 @@ struct kernels {
         void (*quantise)(struct kernel_block *blocks, const float *x, size_t n);
         void (*dequantise_blocks)(float *y, const struct kernel_block *blocks, size_t n);
 
+        /* The same into wide blocks; n is a multiple of QUANT_SUPER, and `sum` is not set. */
+        void (*quantise_wide)(struct kernel_block *blocks, const float *x, size_t n);
+
         /* y[i] = x[i] rounded to half precision; y may be x. */
         void (*round_half)(float *y, const float *x, size_t n);
 
-        kernel_rows_fn rows[KERNEL_N_TYPES];
-        kernel_batch_fn batch[KERNEL_N_TYPES]; /* NULL where SGEMM over dequantised rows is always faster */
-        size_t n_batch_most;                   /* vectors up to which `batch` is faster than that; see prefill.c */
-        kernel_dequantise_fn dequantise[KERNEL_N_TYPES];
+        kernel_rows_fn rows[QUANT_N_TYPES];
+        kernel_batch_fn batch[QUANT_N_TYPES]; /* NULL where SGEMM over dequantised rows is always faster */
+        size_t n_batch_most;                  /* vectors up to which `batch` is faster than that; see prefill.c */
+        kernel_dequantise_fn dequantise[QUANT_N_TYPES];
 
         /* y[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i] */
         void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float epsilon);

@@ -10,30 +10,63 @@
  * four lanes of one register; in batches, four vectors do, so that a row is unpacked once for them.
  */
 #include "libmulm/kernels/neon.h"
+#include "libmulm/kernels/scalar.h"
 
-/* The 32 quants of a block: signed bytes, or nibbles as they are. */
+static inline bool has_minimum(enum quant_type type)
+{
+        return type == QUANT_Q4_1 || type == QUANT_Q5_1;
+}
+
+static inline bool has_fifth_bits(enum quant_type type)
+{
+        return type == QUANT_Q5_0 || type == QUANT_Q5_1;
+}
+
+/* What is subtracted from each quant of the types without a minimum. */
+static inline int32_t offset_of(enum quant_type type)
+{
+        return type == QUANT_Q4_0 ? 8 : type == QUANT_Q5_0 ? 16 : 0;
+}
+
+/* 16 in each byte whose bit is set. */
+static inline uint8x16_t spread_bits(const uint8_t *bits)
+{
+        const uint8x16_t each = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+        uint8x16_t copies = vcombine_u8(vdup_n_u8(bits[0]), vdup_n_u8(bits[1]));
+
+        return vandq_u8(vtstq_u8(copies, each), vdupq_n_u8(16));
+}
+
+/* The 32 quants of a block, signed in Q8_0. */
 static inline int8x16x2_t unpack(enum quant_type type, const char *block)
 {
+        const uint8_t *at =
+                (const uint8_t *)block + (has_minimum(type) ? 2 * sizeof(quant_half) : sizeof(quant_half));
+        uint8x16_t bytes, low, high;
         int8x16x2_t quants;
-        uint8x16_t bytes;
 
         if (type == QUANT_Q8_0) {
-                const int8_t *at = ((const struct quant_q8_0 *)block)->quants;
-
-                quants.val[0] = vld1q_s8(at);
-                quants.val[1] = vld1q_s8(at + 16);
+                quants.val[0] = vld1q_s8((const int8_t *)at);
+                quants.val[1] = vld1q_s8((const int8_t *)at + 16);
                 return quants;
         }
-        bytes = vld1q_u8(type == QUANT_Q4_1 ? ((const struct quant_q4_1 *)block)->nibbles
-                                            : ((const struct quant_q4_0 *)block)->nibbles);
-        quants.val[0] = vreinterpretq_s8_u8(vandq_u8(bytes, vdupq_n_u8(15)));
-        quants.val[1] = vreinterpretq_s8_u8(vshrq_n_u8(bytes, 4));
+        bytes = vld1q_u8(has_fifth_bits(type) ? at + QUANT_BLOCK / 8 : at);
+        low = vandq_u8(bytes, vdupq_n_u8(15));
+        high = vshrq_n_u8(bytes, 4);
+        if (has_fifth_bits(type)) {
+                low = vorrq_u8(low, spread_bits(at));
+                high = vorrq_u8(high, spread_bits(at + 2));
+        }
+        quants.val[0] = vreinterpretq_s8_u8(low);
+        quants.val[1] = vreinterpretq_s8_u8(high);
         return quants;
 }
 
 static inline size_t block_bytes(enum quant_type type)
 {
         return type == QUANT_Q8_0   ? sizeof(struct quant_q8_0)
+               : type == QUANT_Q5_0 ? sizeof(struct quant_q5_0)
+               : type == QUANT_Q5_1 ? sizeof(struct quant_q5_1)
                : type == QUANT_Q4_1 ? sizeof(struct quant_q4_1)
                                     : sizeof(struct quant_q4_0);
 }
@@ -73,12 +106,10 @@ static inline __attribute__((always_inline)) float32x4_t dot_rows(enum quant_typ
                         dot_block(unpack(type, rows[0] + at), x + b), dot_block(unpack(type, rows[1] + at), x + b),
                         dot_block(unpack(type, rows[2] + at), x + b), dot_block(unpack(type, rows[3] + at), x + b));
 
-                if (type == QUANT_Q4_0)
-                        dots = vsubq_s32(dots, vdupq_n_s32(8 * x[b].total));
+                dots = vsubq_s32(dots, vdupq_n_s32(offset_of(type) * x[b].total));
                 sums = vfmaq_f32(sums, vcvtq_f32_s32(dots), scales);
-                if (type == QUANT_Q4_1)
-                        sums = vfmaq_n_f32(sums, tile_halves(rows, at + offsetof(struct quant_q4_1, minimum)),
-                                           x[b].sum);
+                if (has_minimum(type))
+                        sums = vfmaq_n_f32(sums, tile_halves(rows, at + sizeof(quant_half)), x[b].sum);
         }
         return sums;
 }
@@ -108,16 +139,16 @@ static inline __attribute__((always_inline)) float32x4_t dot_vectors(enum quant_
                                           dot_block(weights, x[2] + b), dot_block(weights, x[3] + b));
                 float32x4_t scales = { x[0][b].scale, x[1][b].scale, x[2][b].scale, x[3][b].scale };
 
-                if (type == QUANT_Q4_0) {
+                if (offset_of(type) > 0) {
                         int32x4_t totals = { x[0][b].total, x[1][b].total, x[2][b].total, x[3][b].total };
 
-                        dots = vsubq_s32(dots, vshlq_n_s32(totals, 3));
+                        dots = vmlsq_n_s32(dots, totals, offset_of(type));
                 }
                 sums = vfmaq_f32(sums, vcvtq_f32_s32(dots), vmulq_n_f32(scales, half_at(row)));
-                if (type == QUANT_Q4_1) {
+                if (has_minimum(type)) {
                         float32x4_t minima = { x[0][b].sum, x[1][b].sum, x[2][b].sum, x[3][b].sum };
 
-                        sums = vfmaq_n_f32(sums, minima, half_at(row + offsetof(struct quant_q4_1, minimum)));
+                        sums = vfmaq_n_f32(sums, minima, half_at(row + sizeof(quant_half)));
                 }
         }
         return sums;
@@ -151,10 +182,9 @@ static inline __attribute__((always_inline)) void dequantise(enum quant_type typ
                 float32x4_t scale = vdupq_n_f32(half_at(row)), offset = vdupq_n_f32(0);
                 int8x16x2_t quants = unpack(type, row);
 
-                if (type == QUANT_Q4_0)
-                        offset = vmulq_n_f32(scale, -8.0f);
-                if (type == QUANT_Q4_1)
-                        offset = vdupq_n_f32(half_at(row + offsetof(struct quant_q4_1, minimum)));
+                offset = vmulq_n_f32(scale, (float)-offset_of(type));
+                if (has_minimum(type))
+                        offset = vdupq_n_f32(half_at(row + sizeof(quant_half)));
                 for (size_t i = 0; i < 2; i++, y += 16) {
                         int16x8_t low = vmovl_s8(vget_low_s8(quants.val[i])), high = vmovl_high_s8(quants.val[i]);
 
@@ -185,24 +215,48 @@ static inline __attribute__((always_inline)) void dequantise(enum quant_type typ
 DEFINE_QUANTISED(q8_0, QUANT_Q8_0)
 DEFINE_QUANTISED(q4_0, QUANT_Q4_0)
 DEFINE_QUANTISED(q4_1, QUANT_Q4_1)
+DEFINE_QUANTISED(q5_0, QUANT_Q5_0)
+DEFINE_QUANTISED(q5_1, QUANT_Q5_1)
+
+#include "libmulm/kernels/neon-super.inc.c"
 
 static const struct kernels table = {
         .name = NEON_NAME,
         .quantise = neon_quantise,
         .dequantise_blocks = neon_dequantise_blocks,
+        .quantise_wide = neon_quantise_wide,
         .round_half = neon_round_half,
         .rows = { [QUANT_F32] = neon_rows_f32,
                   [QUANT_F16] = neon_rows_f16,
                   [QUANT_Q4_0] = rows_q4_0,
                   [QUANT_Q4_1] = rows_q4_1,
-                  [QUANT_Q8_0] = rows_q8_0 },
-        .batch = { [QUANT_Q4_0] = batch_q4_0, [QUANT_Q4_1] = batch_q4_1, [QUANT_Q8_0] = batch_q8_0 },
+                  [QUANT_Q8_0] = rows_q8_0,
+                  [QUANT_Q5_0] = rows_q5_0,
+                  [QUANT_Q5_1] = rows_q5_1,
+                  [QUANT_Q4_K] = rows_q4_k,
+                  [QUANT_Q5_K] = rows_q5_k,
+                  [QUANT_Q6_K] = rows_q6_k,
+                  [QUANT_BF16] = neon_rows_bf16 },
+        .batch = { [QUANT_Q4_0] = batch_q4_0,
+                   [QUANT_Q4_1] = batch_q4_1,
+                   [QUANT_Q8_0] = batch_q8_0,
+                   [QUANT_Q5_0] = batch_q5_0,
+                   [QUANT_Q5_1] = batch_q5_1,
+                   [QUANT_Q4_K] = batch_q4_k,
+                   [QUANT_Q5_K] = batch_q5_k,
+                   [QUANT_Q6_K] = batch_q6_k },
         .n_batch_most = SIZE_MAX, /* as AVX2; not measured: there was no such machine */
         .dequantise = { [QUANT_F32] = neon_dequantise_f32,
                         [QUANT_F16] = neon_dequantise_f16,
                         [QUANT_Q4_0] = dequantise_q4_0,
                         [QUANT_Q4_1] = dequantise_q4_1,
-                        [QUANT_Q8_0] = dequantise_q8_0 },
+                        [QUANT_Q8_0] = dequantise_q8_0,
+                        [QUANT_Q5_0] = dequantise_q5_0,
+                        [QUANT_Q5_1] = dequantise_q5_1,
+                        [QUANT_Q4_K] = scalar_dequantise_q4_k,
+                        [QUANT_Q5_K] = scalar_dequantise_q5_k,
+                        [QUANT_Q6_K] = scalar_dequantise_q6_k,
+                        [QUANT_BF16] = neon_dequantise_bf16 },
         .rms_norm = neon_rms_norm,
         .rope = neon_rope,
         .swiglu = neon_swiglu,

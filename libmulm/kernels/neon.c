@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+#include "libmulm/kernels/half.h"
+
 #define LANES 4
 
 /* ---------------------------------------------------------------------------------------------- activations */
@@ -55,6 +57,19 @@ void neon_quantise(struct kernel_block *blocks, const float *x, size_t n)
         }
 }
 
+void neon_quantise_wide(struct kernel_block *blocks, const float *x, size_t n)
+{
+        for (size_t b = 0; b < n / QUANT_BLOCK; b += QUANT_SUPER_PARTS) {
+                float peak = peak_of(x, QUANT_SUPER), inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
+
+                for (size_t p = 0; p < QUANT_SUPER_PARTS; p++, x += QUANT_BLOCK) {
+                        blocks[b + p].total = quantise_block(blocks[b + p].quants, x, inverse);
+                        blocks[b + p].scale = peak > 0.0f ? 1.0f / inverse : 0.0f;
+                        blocks[b].totals[p] = (int16_t)blocks[b + p].total;
+                }
+        }
+}
+
 void neon_dequantise_blocks(float *y, const struct kernel_block *blocks, size_t n)
 {
         for (size_t b = 0; b < n / QUANT_BLOCK; b++)
@@ -82,6 +97,9 @@ static inline float32x4_t load_weights(enum quant_type type, const char *row, si
 {
         if (type == QUANT_F16)
                 return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)(row + i * sizeof(quant_half)))));
+        if (type == QUANT_BF16)
+                return vreinterpretq_f32_u32(
+                        vshll_n_u16(vld1_u16((const uint16_t *)(row + i * sizeof(uint16_t))), 16));
         return vld1q_f32((const float *)(row + i * sizeof(float)));
 }
 
@@ -91,6 +109,12 @@ static inline float load_weight(enum quant_type type, const char *row, size_t i)
 
         if (type == QUANT_F16)
                 return half_at(row + i * sizeof(quant_half));
+        if (type == QUANT_BF16) {
+                uint16_t bfloat;
+
+                memcpy(&bfloat, row + i * sizeof(bfloat), sizeof(bfloat));
+                return bfloat_to_float(bfloat);
+        }
         memcpy(&weight, row + i * sizeof(weight), sizeof(weight));
         return weight;
 }
@@ -134,6 +158,12 @@ void neon_rows_f16(float *y, const void *rows, size_t n_row_bytes, size_t n_rows
         rows_float(QUANT_F16, y, rows, n_row_bytes, n_rows, n_columns, x->values);
 }
 
+void neon_rows_bf16(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                    const struct kernel_vector *x)
+{
+        rows_float(QUANT_BF16, y, rows, n_row_bytes, n_rows, n_columns, x->values);
+}
+
 void neon_dequantise_f32(float *y, const void *row, size_t n_columns)
 {
         memcpy(y, row, n_columns * sizeof(*y));
@@ -147,6 +177,16 @@ void neon_dequantise_f16(float *y, const void *row, size_t n_columns)
                 vst1q_f32(y + i, load_weights(QUANT_F16, row, i));
         for (; i < n_columns; i++)
                 y[i] = load_weight(QUANT_F16, row, i);
+}
+
+void neon_dequantise_bf16(float *y, const void *row, size_t n_columns)
+{
+        size_t i = 0;
+
+        for (; i + LANES <= n_columns; i += LANES)
+                vst1q_f32(y + i, load_weights(QUANT_BF16, row, i));
+        for (; i < n_columns; i++)
+                y[i] = load_weight(QUANT_BF16, row, i);
 }
 
 /* -------------------------------------------------------------------------------------------- exponentials */

@@ -42,14 +42,18 @@ static inline float half_at(const void *at)
 
 /* neon.c */
 void neon_quantise(struct kernel_block *blocks, const float *x, size_t n);
+void neon_quantise_wide(struct kernel_block *blocks, const float *x, size_t n);
 void neon_dequantise_blocks(float *y, const struct kernel_block *blocks, size_t n);
 void neon_round_half(float *y, const float *x, size_t n);
 void neon_rows_f32(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
                    const struct kernel_vector *x);
 void neon_rows_f16(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
                    const struct kernel_vector *x);
+void neon_rows_bf16(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,
+                    const struct kernel_vector *x);
 void neon_dequantise_f32(float *y, const void *row, size_t n_columns);
 void neon_dequantise_f16(float *y, const void *row, size_t n_columns);
+void neon_dequantise_bf16(float *y, const void *row, size_t n_columns);
 void neon_rms_norm(float *y, const float *x, const float *weight, size_t n, float epsilon);
 void neon_rope(float *x, const float *rotation, size_t n);
 void neon_swiglu(float *gate, const float *up, size_t n);

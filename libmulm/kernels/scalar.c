@@ -4,7 +4,7 @@
  * The portable kernels: written to be read, and what every other instruction set is tested against. Sums run in the
  * order of the formulas in kernels.h.
  */
-#include "libmulm/kernels/kernels.h"
+#include "libmulm/kernels/scalar.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,6 +66,16 @@ static float dot_f16(const void *row, size_t n, const struct kernel_vector *x)
         return sum;
 }
 
+static float dot_bf16(const void *row, size_t n, const struct kernel_vector *x)
+{
+        const uint16_t *weights = row;
+        float sum = 0.0f;
+
+        for (size_t i = 0; i < n; i++)
+                sum += bfloat_to_float(weights[i]) * x->values[i];
+        return sum;
+}
+
 static float dot_q8_0(const void *row, size_t n, const struct kernel_vector *x)
 {
         const struct quant_q8_0 *w = row;
@@ -117,6 +127,48 @@ static float dot_q4_1(const void *row, size_t n, const struct kernel_vector *x)
         return sum;
 }
 
+/* Quant i of a block with fifth bits. */
+static int32_t five_bits_at(const uint8_t *nibbles, const uint8_t *high, size_t i)
+{
+        return (nibbles[i % 16] >> (i / 16 * 4) & 15) | (high[i / 8] >> i % 8 & 1) << 4;
+}
+
+static int32_t dot_five_bits(const uint8_t *nibbles, const uint8_t *high, const int8_t *quants)
+{
+        int32_t dot = 0;
+
+        for (size_t i = 0; i < QUANT_BLOCK; i++)
+                dot += five_bits_at(nibbles, high, i) * quants[i];
+        return dot;
+}
+
+static float dot_q5_0(const void *row, size_t n, const struct kernel_vector *x)
+{
+        const struct quant_q5_0 *w = row;
+        float sum = 0.0f;
+
+        for (size_t b = 0; b < n / QUANT_BLOCK; b++) {
+                int32_t dot = dot_five_bits(w[b].nibbles, w[b].high, x->blocks[b].quants) - 16 * x->blocks[b].total;
+
+                sum += half_to_float(w[b].scale) * x->blocks[b].scale * (float)dot;
+        }
+        return sum;
+}
+
+static float dot_q5_1(const void *row, size_t n, const struct kernel_vector *x)
+{
+        const struct quant_q5_1 *w = row;
+        float sum = 0.0f;
+
+        for (size_t b = 0; b < n / QUANT_BLOCK; b++) {
+                int32_t dot = dot_five_bits(w[b].nibbles, w[b].high, x->blocks[b].quants);
+
+                sum += half_to_float(w[b].scale) * x->blocks[b].scale * (float)dot +
+                       half_to_float(w[b].minimum) * x->blocks[b].sum;
+        }
+        return sum;
+}
+
 #define DEFINE_ROWS(type)                                                                                            \
         static void rows_##type(float *y, const void *rows, size_t n_row_bytes, size_t n_rows, size_t n_columns,     \
                                 const struct kernel_vector *x)                                                       \
@@ -136,6 +188,9 @@ DEFINE_ROWS(f16)
 DEFINE_ROWS(q8_0)
 DEFINE_ROWS(q4_0)
 DEFINE_ROWS(q4_1)
+DEFINE_ROWS(q5_0)
+DEFINE_ROWS(q5_1)
+DEFINE_ROWS(bf16)
 
 /* -------------------------------------------------------------------------------------- rows as floats */
 
@@ -150,6 +205,14 @@ static void dequantise_f16(float *y, const void *row, size_t n_columns)
 
         for (size_t i = 0; i < n_columns; i++)
                 y[i] = half_to_float(w[i]);
+}
+
+static void dequantise_bf16(float *y, const void *row, size_t n_columns)
+{
+        const uint16_t *w = row;
+
+        for (size_t i = 0; i < n_columns; i++)
+                y[i] = bfloat_to_float(w[i]);
 }
 
 static void dequantise_q8_0(float *y, const void *row, size_t n_columns)
@@ -186,6 +249,25 @@ static void dequantise_q4_1(float *y, const void *row, size_t n_columns)
                         y[i + QUANT_BLOCK / 2] = scale * (float)(w[b].nibbles[i] >> 4) + minimum;
                 }
         }
+}
+
+void scalar_dequantise_q5_0(float *y, const void *row, size_t n_columns)
+{
+        const struct quant_q5_0 *w = row;
+
+        for (size_t b = 0; b < n_columns / QUANT_BLOCK; b++)
+                for (size_t i = 0; i < QUANT_BLOCK; i++)
+                        *y++ = half_to_float(w[b].scale) * (float)(five_bits_at(w[b].nibbles, w[b].high, i) - 16);
+}
+
+void scalar_dequantise_q5_1(float *y, const void *row, size_t n_columns)
+{
+        const struct quant_q5_1 *w = row;
+
+        for (size_t b = 0; b < n_columns / QUANT_BLOCK; b++)
+                for (size_t i = 0; i < QUANT_BLOCK; i++)
+                        *y++ = half_to_float(w[b].scale) * (float)five_bits_at(w[b].nibbles, w[b].high, i) +
+                               half_to_float(w[b].minimum);
 }
 
 /* --------------------------------------------------------------------------------------------- the rest */
@@ -272,23 +354,42 @@ const struct kernels kernels_scalar = {
         .name = "scalar",
         .quantise = quantise,
         .dequantise_blocks = dequantise_blocks,
+        .quantise_wide = scalar_quantise_wide,
         .round_half = round_half,
         .rows = { [QUANT_F32] = rows_f32,
                   [QUANT_F16] = rows_f16,
                   [QUANT_Q4_0] = rows_q4_0,
                   [QUANT_Q4_1] = rows_q4_1,
-                  [QUANT_Q8_0] = rows_q8_0 },
+                  [QUANT_Q8_0] = rows_q8_0,
+                  [QUANT_Q5_0] = rows_q5_0,
+                  [QUANT_Q5_1] = rows_q5_1,
+                  [QUANT_Q4_K] = scalar_rows_q4_k,
+                  [QUANT_Q5_K] = scalar_rows_q5_k,
+                  [QUANT_Q6_K] = scalar_rows_q6_k,
+                  [QUANT_BF16] = rows_bf16 },
         .batch = { [QUANT_F32] = batch_f32,
                    [QUANT_F16] = batch_f16,
                    [QUANT_Q4_0] = batch_q4_0,
                    [QUANT_Q4_1] = batch_q4_1,
-                   [QUANT_Q8_0] = batch_q8_0 },
+                   [QUANT_Q8_0] = batch_q8_0,
+                   [QUANT_Q5_0] = batch_q5_0,
+                   [QUANT_Q5_1] = batch_q5_1,
+                   [QUANT_Q4_K] = scalar_batch_q4_k,
+                   [QUANT_Q5_K] = scalar_batch_q5_k,
+                   [QUANT_Q6_K] = scalar_batch_q6_k,
+                   [QUANT_BF16] = batch_bf16 },
         .n_batch_most = 1, /* OpenBLAS has vector instructions */
         .dequantise = { [QUANT_F32] = dequantise_f32,
                         [QUANT_F16] = dequantise_f16,
                         [QUANT_Q4_0] = dequantise_q4_0,
                         [QUANT_Q4_1] = dequantise_q4_1,
-                        [QUANT_Q8_0] = dequantise_q8_0 },
+                        [QUANT_Q8_0] = dequantise_q8_0,
+                        [QUANT_Q5_0] = scalar_dequantise_q5_0,
+                        [QUANT_Q5_1] = scalar_dequantise_q5_1,
+                        [QUANT_Q4_K] = scalar_dequantise_q4_k,
+                        [QUANT_Q5_K] = scalar_dequantise_q5_k,
+                        [QUANT_Q6_K] = scalar_dequantise_q6_k,
+                        [QUANT_BF16] = dequantise_bf16 },
         .rms_norm = rms_norm,
         .rope = rope,
         .swiglu = swiglu,

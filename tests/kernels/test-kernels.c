@@ -18,7 +18,8 @@
 
 #define ROUNDS 200
 
-static const enum quant_type types[] = { QUANT_F32, QUANT_F16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0 };
+static const enum quant_type types[] = { QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0,
+                                         QUANT_Q5_1, QUANT_Q8_0, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K };
 
 static const struct {
         const char *name;
@@ -76,6 +77,30 @@ static bool type_is_quantised(enum quant_type type)
         return quant_block_values(type) > 1;
 }
 
+static bool has_minimum(enum quant_type type)
+{
+        return type == QUANT_Q4_1 || type == QUANT_Q5_1 || type == QUANT_Q4_K || type == QUANT_Q5_K;
+}
+
+static void quantise_as(const struct kernels *kernels, enum quant_type type, struct kernel_block *blocks,
+                        const float *x, size_t n)
+{
+        if (quant_form(type) == QUANT_FORM_WIDE_BLOCKS)
+                kernels->quantise_wide(blocks, x, n);
+        else
+                kernels->quantise(blocks, x, n);
+}
+
+/* The greatest that a weight of random_rows() can be. */
+static float greatest_weight(enum quant_type type)
+{
+        if (type == QUANT_Q6_K)
+                return 128.0f * 32.0f;
+        if (type == QUANT_Q4_K || type == QUANT_Q5_K)
+                return 63.0f * 32.0f;
+        return type_is_quantised(type) ? 128.0f : 1.0f;
+}
+
 /* Rows as a file could hold them: any bytes, but scales in a sane range. */
 static char *random_rows(enum quant_type type, size_t n_rows, size_t n_columns, size_t *ret_n_row_bytes)
 {
@@ -91,8 +116,12 @@ static char *random_rows(enum quant_type type, size_t n_rows, size_t n_columns, 
                         block[i] = (char)random_bits();
                 if (type == QUANT_F32)
                         memcpy(block, &value, sizeof(value));
+                else if (type == QUANT_BF16)
+                        memcpy(block, (const char *)&value + 2, 2);
+                else if (type == QUANT_Q6_K)
+                        memcpy(block + offsetof(struct quant_q6_k, scale), scales, sizeof(scales[0]));
                 else
-                        memcpy(block, scales, type == QUANT_Q4_1 ? sizeof(scales) : sizeof(scales[0]));
+                        memcpy(block, scales, has_minimum(type) ? sizeof(scales) : sizeof(scales[0]));
         }
         *ret_n_row_bytes = n_columns / quant_block_values(type) * n_bytes;
         return rows;
@@ -158,6 +187,28 @@ static void test_quantised_blocks_are_the_same(void **state)
         }
 }
 
+static void test_wide_blocks_are_the_same(void **state)
+{
+        (void)state;
+        for (size_t round = 0; round < ROUNDS; round++) {
+                size_t n = random_size(1, 4) * QUANT_SUPER, n_blocks = n / QUANT_BLOCK;
+                float *x = random_floats(n, powf(10.0f, (float)random_size(0, 5) - 1.0f));
+                struct kernel_block *a = calloc(n_blocks, sizeof(*a)), *b = calloc(n_blocks, sizeof(*b));
+                float *back = allocate(n * sizeof(*back));
+
+                assert_non_null(a);
+                assert_non_null(b);
+                memset(x, 0, (round % 3) * QUANT_SUPER / 2 * sizeof(*x)); /* a block, or half of one, of zeros */
+                kernels_scalar.quantise_wide(a, x, n);
+                best->quantise_wide(b, x, n);
+                assert_memory_equal(a, b, n_blocks * sizeof(*a));
+                best->dequantise_blocks(back, b, n);
+                for (size_t i = 0; i < n; i++)
+                        assert_near(back[i], x[i], a[i / QUANT_BLOCK].scale * 0.51f + 1e-7f);
+                free(x), free(a), free(b), free(back);
+        }
+}
+
 static void test_rounding_to_half_is_the_same(void **state)
 {
         (void)state;
@@ -188,7 +239,8 @@ static void product_init(struct product *p, enum quant_type type, size_t n_vecto
         size_t n_blocks;
 
         *p = (struct product){ .type = type, .n_rows = random_size(1, 23), .n_vectors = n_vectors };
-        p->n_columns = random_size(1, 9) * QUANT_BLOCK;
+        p->n_columns = quant_form(type) == QUANT_FORM_WIDE_BLOCKS ? random_size(1, 3) * QUANT_SUPER
+                                                                  : random_size(1, 9) * QUANT_BLOCK;
         if (!type_is_quantised(type))
                 p->n_columns -= random_size(0, QUANT_BLOCK - 1);
         n_blocks = (p->n_columns + QUANT_BLOCK - 1) / QUANT_BLOCK;
@@ -201,10 +253,11 @@ static void product_init(struct product *p, enum quant_type type, size_t n_vecto
         for (size_t v = 0; v < n_vectors; v++) {
                 p->vectors[v] = (struct kernel_vector){ p->x + v * p->n_columns, p->blocks + v * n_blocks };
                 if (type_is_quantised(type))
-                        kernels_scalar.quantise(p->blocks + v * n_blocks, p->x + v * p->n_columns, p->n_columns);
+                        quantise_as(&kernels_scalar, type, p->blocks + v * n_blocks, p->x + v * p->n_columns,
+                                    p->n_columns);
         }
-        /* Weights are at most 128 (as a byte times a scale of 1), activations 1. */
-        p->tolerance = (float)p->n_columns * (type_is_quantised(type) ? 128.0f : 1.0f) * 4e-7f;
+        /* Activations are at most 1. */
+        p->tolerance = (float)p->n_columns * greatest_weight(type) * 4e-7f;
 }
 
 static void product_done(struct product *p)
@@ -269,10 +322,11 @@ static void test_rows_are_what_their_dequantised_weights_give(void **state)
 
                                 best->dequantise[p.type](weights, p.rows + r * p.n_row_bytes, p.n_columns);
                                 kernels_scalar.dequantise[p.type](reference, p.rows + r * p.n_row_bytes, p.n_columns);
-                                assert_all_near(weights, reference, p.n_columns, 2e-5f);
+                                assert_all_near(weights, reference, p.n_columns, greatest_weight(p.type) * 2e-7f);
                                 for (size_t i = 0; i < p.n_columns; i++)
                                         sum += (double)weights[i] * (double)x[i];
-                                if (p.type == QUANT_Q4_1) /* kernel_block.sum is rounded to half precision */
+                                if (p.type == QUANT_Q4_1 ||
+                                    p.type == QUANT_Q5_1) /* kernel_block.sum is rounded to half precision */
                                         scale_error = (double)p.n_columns * 0x1p-10;
                                 assert_near(p.actual[r], (float)sum, p.tolerance + (float)scale_error);
                         }
@@ -431,6 +485,7 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_halves_agree_with_the_definition),
                 cmocka_unit_test(test_quantised_blocks_are_the_same),
+                cmocka_unit_test(test_wide_blocks_are_the_same),
                 cmocka_unit_test(test_rounding_to_half_is_the_same),
                 cmocka_unit_test(test_rows_agree),
                 cmocka_unit_test(test_batches_agree),

@@ -195,7 +195,7 @@ static void test_bad_tensors_are_refused_by_name(void **state)
                   "'bad' of 16 bytes at data offset 184467440737095515" },
                 { 1, { 4 }, QUANT_F32, 4, -EBADMSG, "'bad' lies at data offset 4, no multiple of the alignment 32" },
                 { 1, { 33 }, QUANT_Q8_0, 0, -EBADMSG, "'bad' has rows of 33 values, no multiple of the 32" },
-                { 1, { 256 }, 12, 0, -ENOTSUP, "tensor 'bad' has type 12 (Q4_K)" },
+                { 1, { 256 }, 11, 0, -ENOTSUP, "tensor 'bad' has type 11 (Q3_K)" },
                 { 1, { 256 }, 4, 0, -ENOTSUP, "tensor 'bad' has type 4 (unknown)" },
                 { 1, { 256 }, UINT32_MAX, 0, -ENOTSUP, "tensor 'bad' has type 4294967295 (unknown)" },
                 { 1, { 4 }, QUANT_F32, 0, -EBADMSG, "overlap" },
