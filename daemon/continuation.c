@@ -109,13 +109,19 @@ static bool may_ask_anew(const struct request *request)
         return request->continuation.released && request->continuation.n_reshaped < CAPABILITY_RESHAPED_MAX;
 }
 
+static void note_shape(struct request *request, const struct dialect_shape *shape)
+{
+        if (learned_note(&request->owner->learned, request->continuation.endpoint, shape) > 0)
+                requests_save_state(request->owner);
+}
+
 /* A shape that was found by trial is kept for the next question, once it has brought text. */
 static void remember_shape(struct request *request)
 {
         struct continuation *continuation = &request->continuation;
 
         if (continuation->n_reshaped > 0 && !continuation->has_text)
-                (void)learned_note(&request->owner->learned, continuation->endpoint, &continuation->shape);
+                note_shape(request, &continuation->shape);
 }
 
 /* The endpoint did not like how it was asked: true where it is asked in another way now. Behind text, nothing can be

@@ -18,6 +18,7 @@
 #include "daemon/io/busloop.h"
 #include "daemon/io/cloud.h"
 #include "daemon/io/engine.h"
+#include "daemon/io/statefile.h"
 #include "daemon/io/timers.h"
 #include "daemon/log.h"
 #include "daemon/request.h"
@@ -161,6 +162,15 @@ static int start_bus(struct daemon *daemon, const struct daemon_options *options
         return r;
 }
 
+/* Without a place for it, what is learned lasts as long as the daemon. */
+static void keep_state(const struct daemon *daemon, const struct daemon_options *options)
+{
+        _cleanup_(buf_done) struct buf path = BUF_NULL;
+
+        if (statefile_path(options->bus == DAEMON_BUS_USER, "endpoints", &path) == 0)
+                requests_keep_state(daemon->requests, path.data);
+}
+
 static int start(struct daemon *daemon, const struct daemon_options *options, const struct settings *settings)
 {
         int r;
@@ -180,6 +190,7 @@ static int start(struct daemon *daemon, const struct daemon_options *options, co
                 log_error("No memory for requests.");
                 return r;
         }
+        keep_state(daemon, options);
         return start_bus(daemon, options, settings);
 }
 

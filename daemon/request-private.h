@@ -107,6 +107,7 @@ struct requests {
         unsigned n_live;
         uint64_t last_job;
         struct learned learned;              /* how endpoints want to be asked */
+        char *state_path;                    /* where that is kept; NULL: nowhere */
         struct requests_endpoint *endpoints; /* in the order of settings->endpoints */
         bool cloud_failing;                  /* the last attempt of any request did */
         struct requests_statistics statistics;
@@ -125,6 +126,9 @@ void request_note(struct request *request, const char *error, const char *format
 void request_forget_note(struct request *request);
 
 struct request *request_free(struct request *request);
+
+/* requests.c */
+void requests_save_state(struct requests *requests);
 
 /* continuation.c */
 void continuation_init(struct request *request);

@@ -104,6 +104,10 @@ int requests_new(struct requests **ret_requests, const struct settings *settings
                  struct cloud *cloud, struct timers *timers);
 struct requests *requests_free(struct requests *requests); /* frees live ones without a word to their sinks */
 
+/* Reads how endpoints turned out to want to be asked from a file, and keeps it there from now on. What cannot be read
+ * or written is logged and costs an attempt later, no more. */
+void requests_keep_state(struct requests *requests, const char *path);
+
 /* For engine_new(): routes a word to its request; userdata is the struct requests. */
 void requests_engine_word(void *userdata, const struct engine_word *word);
 

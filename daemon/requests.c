@@ -5,7 +5,13 @@
  * only.
  */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "daemon/io/files.h"
+#include "daemon/io/statefile.h"
+#include "daemon/log.h"
 #include "daemon/request-private.h"
 
 int requests_new(struct requests **ret_requests, const struct settings *settings, struct engine *engine,
@@ -49,8 +55,41 @@ struct requests *requests_free(struct requests *requests)
                 unlink_and_free(requests, requests->first);
         learned_done(&requests->learned);
         free(requests->endpoints);
+        free(requests->state_path);
         free(requests);
         return NULL;
+}
+
+void requests_keep_state(struct requests *requests, const char *path)
+{
+        _cleanup_(buf_done) struct buf text = BUF_NULL, error = BUF_NULL;
+        int r;
+
+        requests->state_path = strdup(path);
+        if (!requests->state_path || access(path, F_OK) < 0)
+                return;
+        r = files_read(path, LEARNED_TEXT_MAX, &text, &error);
+        if (r == 0)
+                r = learned_parse(&requests->learned, buf_string(&text), text.n);
+        if (r == 0 && text.n > 0 && requests->learned.n == 0)
+                r = -EBADMSG;
+        if (r < 0)
+                log_warning("What was learned about endpoints cannot be read from %s: %s.", path, strerror(-r));
+}
+
+void requests_save_state(struct requests *requests)
+{
+        _cleanup_(buf_done) struct buf text = BUF_NULL;
+        int r;
+
+        if (!requests->state_path)
+                return;
+        r = learned_print(&requests->learned, &text);
+        if (r == 0)
+                r = statefile_write(requests->state_path, buf_string(&text), text.n);
+        if (r < 0)
+                log_warning("What was learned about endpoints cannot be kept in %s: %s.", requests->state_path,
+                            strerror(-r));
 }
 
 void requests_reap(struct requests *requests)

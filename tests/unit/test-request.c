@@ -4,7 +4,9 @@
  * One request against a scripted engine and cloud and a clock that is a number: what the sink hears, word by word.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/request-fixture.h"
 
@@ -157,6 +159,57 @@ static void test_refused_prefill_is_asked_again_as_an_instruction_and_remembered
         fixture_say_opener(fixture);
         assert_int_equal(fake_io.cloud.n_attempts, 3);
         assert_null(strstr(fake_attempt()->body, "\"assistant\""));
+}
+
+/* A new daemon, as after a restart. */
+static void restart(struct fixture *fixture, const char *path)
+{
+        fixture->request = request_release(fixture->request);
+        requests_reap(fixture->requests);
+        requests_free(fixture->requests);
+        memset(&fixture->heard, 0, sizeof(fixture->heard));
+        fake_io_reset();
+        assert_int_equal(
+                requests_new(&fixture->requests, &fixture->settings, fake_engine(), fake_cloud(), fake_timers()), 0);
+        requests_keep_state(fixture->requests, path);
+}
+
+static void test_learned_form_outlives_the_daemon_and_a_broken_file(void **state)
+{
+        struct fixture *fixture = *state;
+        char folder[] = "/tmp/mulmd-state-XXXXXX", path[64];
+        FILE *file;
+
+        assert_non_null(mkdtemp(folder));
+        (void)snprintf(path, sizeof(path), "%s/new/endpoints", folder);
+        restart(fixture, path);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
+        fake_cloud_status(fake_attempt(), 400);
+        fixture_cloud_says("{\"error\":{\"message\":\"This model does not support assistant message prefill.\"}}");
+        fake_cloud_end(fake_attempt());
+        fake_advance(0);
+        fake_cloud_status(fake_attempt(), 200);
+        fixture_cloud_says(C("Canberra.") DONE);
+
+        restart(fixture, path);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
+        assert_null(strstr(fake_attempt()->body, "\"assistant\""));
+
+        file = fopen(path, "we");
+        assert_non_null(file);
+        assert_true(fputs("\x01 nonsense\n", file) >= 0);
+        assert_int_equal(fclose(file), 0);
+        restart(fixture, path);
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
+        assert_non_null(strstr(fake_attempt()->body, "\"assistant\""));
+
+        assert_int_equal(unlink(path), 0);
+        *strrchr(path, '/') = '\0';
+        assert_int_equal(rmdir(path), 0);
+        assert_int_equal(rmdir(folder), 0);
 }
 
 /* A gateway has sent its own status before it hears that of the server behind it. */
@@ -419,6 +472,7 @@ int main(void)
                 request_test(test_stream_that_breaks_off_is_finished_from_what_was_shown),
                 request_test(test_refused_key_is_named),
                 request_test(test_refused_prefill_is_asked_again_as_an_instruction_and_remembered),
+                request_test(test_learned_form_outlives_the_daemon_and_a_broken_file),
                 request_test(test_refusal_inside_a_stream_is_asked_again),
                 request_test(test_no_second_form_after_a_second_400),
                 request_test(test_answer_of_reasoning_alone_is_asked_for_again),
