@@ -181,18 +181,21 @@ static inline __m128 four_scales(const struct kernel_block *const x[TILE], size_
         return _mm_setr_ps(x[0][b].scale, x[1][b].scale, x[2][b].scale, x[3][b].scale);
 }
 
-/* What a block of a row adds to the sums with four vectors beside the products. */
-static inline __m128 four_offsets(enum quant_type type, const char *block, const struct kernel_block *const x[TILE],
-                                  size_t b, __m128 scales)
+/* Adds what a block of a row gives to the sums with four vectors beside the products, rounded as tile_scales() does.
+ */
+static inline __m128 add_four_offsets(enum quant_type type, const char *block,
+                                      const struct kernel_block *const x[TILE], size_t b, __m128 scales,
+                                      __m128 offsets)
 {
-        if (type == QUANT_Q4_0 || type == QUANT_Q5_0)
-                return _mm_mul_ps(
-                        _mm_mul_ps(scales, _mm_set1_ps(offset_of(type))),
-                        _mm_cvtepi32_ps(_mm_setr_epi32(x[0][b].total, x[1][b].total, x[2][b].total, x[3][b].total)));
+        __m128i totals;
+
+        if (type == QUANT_Q8_0)
+                return offsets;
         if (has_minimum(type))
-                return _mm_mul_ps(_mm_setr_ps(x[0][b].sum, x[1][b].sum, x[2][b].sum, x[3][b].sum),
-                                  _mm_set1_ps(half_at(block + sizeof(quant_half))));
-        return _mm_setzero_ps();
+                return _mm_fmadd_ps(_mm_set1_ps(half_at(block + sizeof(quant_half))),
+                                    _mm_setr_ps(x[0][b].sum, x[1][b].sum, x[2][b].sum, x[3][b].sum), offsets);
+        totals = _mm_setr_epi32(x[0][b].total, x[1][b].total, x[2][b].total, x[3][b].total);
+        return _mm_fmadd_ps(scales, _mm_mul_ps(_mm_set1_ps(offset_of(type)), _mm_cvtepi32_ps(totals)), offsets);
 }
 
 /* One row times four vectors. */
@@ -207,7 +210,7 @@ static inline __attribute__((always_inline)) __m128 dot_four(enum quant_type typ
                 __m256i weights = unpack(type, row);
                 __m256i magnitudes = type == QUANT_Q8_0 ? _mm256_abs_epi8(weights) : weights;
 
-                offsets = _mm_add_ps(offsets, four_offsets(type, row, x, b, scales));
+                offsets = add_four_offsets(type, row, x, b, scales, offsets);
 
 #define ADD_VECTOR(v)                                                                                                \
         do {                                                                                                         \

@@ -132,7 +132,7 @@ static void check_batch(const struct kernels *kernels, enum quant_type type)
                 quant_half scales[] = { half_from_float((float)(int32_t)random_bits() * 0x1p-31f),
                                         half_from_float((float)(int32_t)random_bits() * 0x1p-31f) };
 
-                memcpy(rows + i * n_bytes, scales, type == QUANT_Q4_1 ? 4 : 2);
+                memcpy(rows + i * n_bytes, scales, type == QUANT_Q4_1 || type == QUANT_Q5_1 ? 4 : 2);
         }
         for (size_t v = 0; v < n_vectors; v++) {
                 for (size_t i = 0; i < n_columns; i++)
@@ -151,7 +151,7 @@ static void check_batch(const struct kernels *kernels, enum quant_type type)
 
 static void test_batches_are_bit_for_bit_their_vectors_alone(void **state)
 {
-        static const enum quant_type types[] = { QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0 };
+        static const enum quant_type types[] = { QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_1, QUANT_Q8_0 };
         const struct kernels *const all[] = { &kernels_scalar, model->kernels };
 
         (void)state;
