@@ -23,6 +23,8 @@
 #define MODEL_MAX_FEED_FORWARD (1u << 22)
 #define MODEL_MAX_CONTEXT      (1u << 24)
 
+#define MODEL_CONFIDENCE 0.2f /* of a file that does not say */
+
 #define MODEL_MAX_DESCRIPTION 1024 /* bytes of a name or description that are kept */
 
 DEFINE_CLEANUP(mulm_model *, mulm_model_free)
@@ -190,6 +192,23 @@ static int load_epsilon(struct loader *loader)
         return 0;
 }
 
+/* Chosen for the model by models/eval/gate.py. */
+static int load_confidence(struct loader *loader)
+{
+        static const char key[] = "mulm.opener.confidence";
+        float confidence = MODEL_CONFIDENCE;
+        int r;
+
+        r = gguf_get_f32(loader->gguf, key, &confidence, loader->error);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (!(confidence >= 0.0f && confidence <= 1.0f))
+                return error_set(loader->error, -EBADMSG, "key '%s' is %g, which is not in [0, 1]", key,
+                                 (double)confidence);
+        loader->model->confidence = confidence;
+        return 0;
+}
+
 static int load_hyper_parameters(struct loader *loader)
 {
         mulm_model *model = loader->model;
@@ -216,7 +235,10 @@ static int load_hyper_parameters(struct loader *loader)
         r = load_rope(loader);
         if (r < 0)
                 return r;
-        return load_epsilon(loader);
+        r = load_epsilon(loader);
+        if (r < 0)
+                return r;
+        return load_confidence(loader);
 }
 
 /* A tensor that must be there with these dimensions; n_rows 0: a vector. */
@@ -510,6 +532,7 @@ void mulm_model_describe(const mulm_model *model, struct mulm_model_info *ret_in
                 .n_context = model->n_context,
                 .rope_base = model->rope_base,
                 .rms_epsilon = model->rms_epsilon,
+                .confidence = model->confidence,
                 .tied_embeddings = model->tied_embeddings,
         };
 }

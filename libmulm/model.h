@@ -43,6 +43,7 @@ struct mulm_model {
         uint32_t n_layers, n_embedding, n_heads, n_kv_heads, head_size, n_feed_forward, n_vocabulary, n_context;
         uint32_t n_rope; /* leading dimensions of each head that are rotated */
         float rope_base, rms_epsilon;
+        float confidence; /* below which an opener stops in front of a word, in [0, 1] */
         bool tied_embeddings;
 
         struct model_matrix embedding; /* [n_vocabulary x n_embedding], any type */

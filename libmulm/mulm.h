@@ -68,6 +68,7 @@ struct mulm_model_info {
         uint64_t n_parameters, n_file_bytes;
         uint32_t n_layers, n_embedding, n_heads, n_kv_heads, head_size, n_feed_forward, n_vocabulary, n_context;
         float rope_base, rms_epsilon;
+        float confidence; /* of openers, by the file's `mulm.opener.confidence`; 0.2 where it has none */
         bool tied_embeddings;
 };
 
@@ -193,17 +194,20 @@ MULM_API int mulm_generate_begin(mulm_session *session, const struct mulm_sampli
 /* Takes one token, makes it part of the KV cache on the *next* call (so the last token costs no evaluation). */
 MULM_API int mulm_generate_next(mulm_session *session, struct mulm_piece *ret_piece, struct mulm_error *error);
 
+#define MULM_CONFIDENCE_OF_MODEL (-1.0f)
+
 struct mulm_opener_options {
         uint32_t min_words; /* said without regard to confidence; 0: the first word may already be withheld */
         uint32_t max_words;
-        float confidence; /* once min_words are said, stop in front of a word less probable than this; 0: never */
+        float confidence; /* once min_words are said, stop in front of a word less probable than this; 0: never;
+                             MULM_CONFIDENCE_OF_MODEL: what its file says */
         struct mulm_sampling sampling;
 };
 
 #define MULM_OPENER_DEFAULTS                                                                                         \
         ((struct mulm_opener_options){ .min_words = 4,                                                               \
                                        .max_words = 8,                                                               \
-                                       .confidence = 0.2f,                                                           \
+                                       .confidence = MULM_CONFIDENCE_OF_MODEL,                                       \
                                        .sampling = { .top_p = 1.0f, .repetition_penalty = 1.0f } })
 
 /* A whole word: its leading blank (except in front of the first word of a reply), its letters, and the punctuation

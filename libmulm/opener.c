@@ -163,13 +163,16 @@ int mulm_opener_begin(mulm_session *session, const struct mulm_opener_options *o
         if (options->min_words > options->max_words)
                 return error_set(error, -EINVAL, "min_words %u is more than max_words %u", options->min_words,
                                  options->max_words);
-        if (!(options->confidence >= 0.0f && options->confidence <= 1.0f))
+        if (options->confidence != MULM_CONFIDENCE_OF_MODEL &&
+            !(options->confidence >= 0.0f && options->confidence <= 1.0f))
                 return error_set(error, -EINVAL, "confidence %g is not in [0, 1]", (double)options->confidence);
         r = generator_begin(session, &options->sampling, error);
         if (r < 0)
                 return r;
 
         opener->options = *options;
+        if (options->confidence == MULM_CONFIDENCE_OF_MODEL)
+                opener->options.confidence = session->model->confidence;
         opener->outcome = 0;
         opener->n_said = 0;
         opener->has_ended = false;

@@ -21,6 +21,8 @@ static const char *const prefill_words[] = {
 };
 static const char *const http_words[] = { "2", "2-prior-knowledge", "1.1", NULL }; /* enum settings_http */
 
+static const char *const confidence_words[] = { "model", NULL };
+
 static_assert(sizeof(enum settings_prefill) == sizeof(unsigned) && sizeof(enum settings_http) == sizeof(unsigned),
               "a choice is stored as unsigned");
 
@@ -31,7 +33,7 @@ static const struct key settings_keys[] = {
         { "Model", "Threads", KEY_KIND_UNSIGNED, AT(threads), "0", 0, 64, NULL },
         { "Opener", "MinWords", KEY_KIND_UNSIGNED, AT(min_words), "4", 1, 32, NULL },
         { "Opener", "MaxWords", KEY_KIND_UNSIGNED, AT(max_words), "8", 1, 32, NULL },
-        { "Opener", "Confidence", KEY_KIND_DECIMAL, AT(confidence), "0.2", 0, 1, NULL },
+        { "Opener", "Confidence", KEY_KIND_DECIMAL, AT(confidence), "model", 0, 1, confidence_words },
         { "Opener", "Seed", KEY_KIND_INTEGER, AT(seed), "0", 0, 4294967295, NULL },
         { "Cloud", "Endpoints", KEY_KIND_NAMES, AT(endpoint_names), NULL, 0, 0, NULL },
         { "Cloud", "ConnectSec", KEY_KIND_SECONDS, AT(connect_sec), "5", 0.01, 300, NULL },
@@ -169,10 +171,25 @@ static int store_integer(void *field, const struct key *key, const char *value)
         return 0;
 }
 
+static int store_decimal(double *field, const struct key *key, const char *value)
+{
+        double number;
+        unsigned index;
+
+        if (key->words && find_word(key->words, value, &index) == 0) {
+                *field = SETTINGS_OF_MODEL;
+                return 0;
+        }
+        if (!(key->kind == KEY_KIND_DECIMAL ? value_parse_decimal : value_parse_seconds)(value, &number) ||
+            number < key->min || number > key->max)
+                return -EINVAL;
+        *field = number;
+        return 0;
+}
+
 int key_store(void *object, const struct key *key, const char *value)
 {
         void *field = field_of(object, key);
-        double number;
 
         switch (key->kind) {
         case KEY_KIND_NAMES: return store_names(object, value);
@@ -187,12 +204,7 @@ int key_store(void *object, const struct key *key, const char *value)
         case KEY_KIND_SIZE:
         case KEY_KIND_INTEGER: return store_integer(field, key, value);
         case KEY_KIND_DECIMAL:
-        case KEY_KIND_SECONDS:
-                if (!(key->kind == KEY_KIND_DECIMAL ? value_parse_decimal : value_parse_seconds)(value, &number) ||
-                    number < key->min || number > key->max)
-                        return -EINVAL;
-                *(double *)field = number;
-                return 0;
+        case KEY_KIND_SECONDS: return store_decimal(field, key, value);
         }
         return -EINVAL;
 }
@@ -238,6 +250,13 @@ static int print_names(char *const *names, struct buf *text)
         return r;
 }
 
+static int print_decimal(double value, const struct key *key, struct buf *text)
+{
+        if (key->words && value == SETTINGS_OF_MODEL)
+                return buf_add_string(text, key->words[0]);
+        return buf_printf(text, "%.15g", value);
+}
+
 static int print_value(const void *field, const struct key *key, struct buf *text)
 {
         switch (key->kind) {
@@ -253,7 +272,7 @@ static int print_value(const void *field, const struct key *key, struct buf *tex
         case KEY_KIND_SIZE: return buf_printf(text, "%zu", *(const size_t *)field);
         case KEY_KIND_INTEGER: return buf_printf(text, "%llu", (unsigned long long)*(const uint64_t *)field);
         case KEY_KIND_DECIMAL:
-        case KEY_KIND_SECONDS: return buf_printf(text, "%.15g", *(const double *)field);
+        case KEY_KIND_SECONDS: return print_decimal(*(const double *)field, key, text);
         }
         return -EINVAL;
 }

@@ -25,7 +25,7 @@ enum key_kind {
         KEY_KIND_UNSIGNED, /* unsigned */
         KEY_KIND_SIZE,     /* size_t */
         KEY_KIND_INTEGER,  /* uint64_t */
-        KEY_KIND_DECIMAL,  /* double */
+        KEY_KIND_DECIMAL,  /* double; words[0], where there is one, stands for SETTINGS_OF_MODEL */
         KEY_KIND_SECONDS,  /* double */
 };
 

@@ -107,7 +107,10 @@ static int refuse_value(const struct key *key, const char *section, const char *
                 r = buf_printf(error, "[%s] %s: ", section, key->name);
         if (r < 0)
                 return r;
-        if (key->kind <= KEY_KIND_JSON)
+        if (key->kind == KEY_KIND_DECIMAL && key->words)
+                r = buf_printf(error, "\"%s\" is neither \"%s\" nor a number from %.10g to %.10g", value,
+                               key->words[0], key->min, key->max);
+        else if (key->kind <= KEY_KIND_JSON)
                 r = buf_printf(error, "wanted is %s", expected[key->kind]);
         else if (key->words) {
                 r = buf_printf(error, "\"%s\" is none of", value);

@@ -27,6 +27,8 @@ enum settings_http {
         SETTINGS_HTTP_1_1,
 };
 
+#define SETTINGS_OF_MODEL (-1.0) /* in place of a number that the model's file says */
+
 struct settings_endpoint {
         char *name;
         char *url; /* http:// or https://, without a trailing slash; the dialect appends its path */
@@ -51,8 +53,8 @@ struct settings {
 
         /* [Opener] */
         unsigned min_words, max_words;
-        double confidence;
-        uint64_t seed; /* 0: greedy */
+        double confidence; /* or SETTINGS_OF_MODEL */
+        uint64_t seed;     /* 0: greedy */
 
         /* [Cloud] */
         char **endpoint_names; /* NULL-terminated, in order of preference; empty: no cloud */

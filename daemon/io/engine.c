@@ -121,7 +121,8 @@ static struct mulm_opener_options opener_options(const struct engine_job *job)
 {
         struct mulm_opener_options options = { .min_words = job->min_words,
                                                .max_words = job->max_words,
-                                               .confidence = (float)job->confidence,
+                                               .confidence = job->confidence < 0 ? MULM_CONFIDENCE_OF_MODEL
+                                                                                 : (float)job->confidence,
                                                .sampling = MULM_SAMPLING_GREEDY };
 
         if (job->kind == ENGINE_JOB_COMPLETION) {

@@ -27,8 +27,8 @@ struct engine_job {
         enum engine_job_kind kind;
         struct prompt prompt;          /* system and continuation are the cloud's and unused here */
         unsigned min_words, max_words; /* of an opener; max_words also bounds a completion */
-        double confidence;
-        uint64_t seed; /* 0: greedy */
+        double confidence;             /* below 0: the model's */
+        uint64_t seed;                 /* 0: greedy */
 };
 
 enum engine_event {

@@ -83,7 +83,7 @@ static void print_help(void)
                "      --opener                the first words of a reply, whole ones (implies --chat)\n"
                "      --words N               say at most N words (default 8)\n"
                "      --min-words N           and N without regard to confidence (default 4)\n"
-               "      --confidence P          stop in front of a word less probable (default 0.2)\n"
+               "      --confidence P          stop in front of a word less probable (default: the model's)\n"
                "      --temp T                0 is greedy (default)\n"
                "      --top-k N, --top-p P, --repetition-penalty R, --seed N\n"
                "  -t, --threads N             default: one per processor, at most 4\n"

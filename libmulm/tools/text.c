@@ -38,6 +38,7 @@ int tool_info(const struct tool_options *options)
         printf("context             %" PRIu32 "\n", info.n_context);
         printf("rope base           %g\n", (double)info.rope_base);
         printf("rms epsilon         %g\n", (double)info.rms_epsilon);
+        printf("confidence          %g\n", (double)info.confidence);
         printf("tied embeddings     %s\n", info.tied_embeddings ? "yes" : "no");
         printf("isa                 %s\n", info.isa);
         return EXIT_SUCCESS;

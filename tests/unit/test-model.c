@@ -203,6 +203,9 @@ static void test_fractions_out_of_range_are_named(void **state)
                 { "llama.attention.layer_norm_rms_epsilon", 0.0f },
                 { "llama.attention.layer_norm_rms_epsilon", 2.0f },
                 { "llama.attention.layer_norm_rms_epsilon", __builtin_nanf("") },
+                { "mulm.opener.confidence", -0.1f },
+                { "mulm.opener.confidence", 1.1f },
+                { "mulm.opener.confidence", __builtin_nanf("") },
                 { "llama.rope.scaling.factor", 4.0f },
                 { "llama.rope.scale_linear", 2.0f },
         };

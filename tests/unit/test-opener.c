@@ -311,6 +311,22 @@ static void test_no_words_asked_for_are_none(void **state)
         assert_int_equal(script.n_evaluated, 0);
 }
 
+static void test_confidence_is_the_models_unless_another_is_asked_for(void **state)
+{
+        static const struct step steps[] = { { "The", 1 }, { " cat", 0.5f }, { " sat", 0.5f }, END };
+        struct mulm_model model = { .confidence = 0.6f };
+
+        (void)state;
+        session.model = &model;
+        assert_int_equal(run(steps, words(1, 4, MULM_CONFIDENCE_OF_MODEL)), MULM_OPENER_UNSURE);
+        assert_string_equal(shown, "The|");
+        model.confidence = 0.4f;
+        assert_int_equal(run(steps, words(1, 4, MULM_CONFIDENCE_OF_MODEL)), MULM_OPENER_END);
+        assert_string_equal(shown, "The| cat| sat|");
+        assert_int_equal(run(steps, words(1, 4, 0.6f)), MULM_OPENER_UNSURE);
+        session.model = NULL;
+}
+
 static void test_options_out_of_range_are_named(void **state)
 {
         struct mulm_opener_options options = words(5, 4, 0);
@@ -354,6 +370,7 @@ int main(void)
                 cmocka_unit_test(test_full_context_withholds_what_may_be_half_a_word),
                 cmocka_unit_test(test_endless_word_is_handed_out),
                 cmocka_unit_test(test_no_words_asked_for_are_none),
+                cmocka_unit_test(test_confidence_is_the_models_unless_another_is_asked_for),
                 cmocka_unit_test(test_options_out_of_range_are_named),
                 cmocka_unit_test(test_opener_that_was_not_begun_is_refused),
         };

@@ -52,7 +52,7 @@ static void test_defaults(void **state)
         assert_int_equal(settings.threads, 0);
         assert_int_equal(settings.min_words, 4);
         assert_int_equal(settings.max_words, 8);
-        assert_true(settings.confidence > 0.1999 && settings.confidence < 0.2001);
+        assert_true(settings.confidence == SETTINGS_OF_MODEL);
         assert_int_equal(settings.seed, 0);
         assert_int_equal(settings.n_endpoint_names, 0);
         assert_null(settings.endpoint_names[0]);
