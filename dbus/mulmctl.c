@@ -64,16 +64,20 @@ int mulmctl_call_failed(const sd_bus_error *error, int r)
                 { SD_BUS_ERROR_NO_REPLY, EXIT_CODE_TIMEOUT },
                 { SD_BUS_ERROR_TIMEOUT, EXIT_CODE_TIMEOUT },
         };
+        int code = EXIT_CODE_FAILED;
 
         if (!sd_bus_error_is_set(error)) {
                 fprintf(stderr, "mulmctl: %s\n", strerror(-r));
                 return EXIT_CODE_FAILED;
         }
-        fprintf(stderr, "mulmctl: %s (%s)\n", error->message ?: "no reason given", error->name);
         for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
-                if (strncmp(error->name, codes[i].prefix, strlen(codes[i].prefix)) == 0)
-                        return codes[i].code;
-        return EXIT_CODE_FAILED;
+                if (strncmp(error->name, codes[i].prefix, strlen(codes[i].prefix)) == 0) {
+                        code = codes[i].code;
+                        break;
+                }
+        fprintf(stderr, "mulmctl: %s%s (%s)\n", code == EXIT_CODE_NO_DAEMON ? "There is no mulmd on this bus: " : "",
+                error->message ?: "no reason given", error->name);
+        return code;
 }
 
 /* ---------------------------------------------------------------------------------------------------- bus */

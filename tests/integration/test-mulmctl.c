@@ -204,7 +204,7 @@ static void test_daemon_that_is_not_there_has_its_code(void **state)
         free(process_expect(process, PROCESS_STREAM_OUTPUT, "Well,"));
         process_signal(fixture->mulmd, SIGTERM);
         expect(process, 8, "Well,\n", "has left the bus");
-        expect(start(fixture->address, NULL), 8, "", "ServiceUnknown");
+        expect(start(fixture->address, NULL), 8, "", "There is no mulmd on this bus");
 }
 
 /* Another connection knows the path and sends words of its own. */
