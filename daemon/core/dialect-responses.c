@@ -225,20 +225,7 @@ static int read_root(struct dialect_stream *stream, const struct sse_event *sse,
 static int responses_read(struct dialect_stream *stream, const struct sse_event *event,
                           struct dialect_event *ret_event)
 {
-        _cleanup_(cJSON_Deletep) cJSON *root = NULL;
-        int r;
-
-        dialect_event_clear(ret_event);
-        if (dialect_is_done(event))
-                return 0;
-        r = dialect_parse(event, &root);
-        if (r == 0)
-                r = read_root(stream, event, root, ret_event);
-        else if (r == -EBADMSG && strcmp(event->name, "error") == 0)
-                r = dialect_event_fail_raw(event, ret_event);
-        if (r < 0)
-                dialect_event_clear(ret_event);
-        return r;
+        return dialect_read_typed(stream, event, read_root, ret_event);
 }
 
 const struct dialect dialect_responses = {

@@ -191,3 +191,22 @@ bool dialect_is(const cJSON *object, const char *member, const char *value)
 
         return string && strcmp(string, value) == 0;
 }
+
+int dialect_read_typed(struct dialect_stream *stream, const struct sse_event *sse, dialect_root_fn read_root,
+                       struct dialect_event *ret_event)
+{
+        _cleanup_(cJSON_Deletep) cJSON *root = NULL;
+        int r;
+
+        dialect_event_clear(ret_event);
+        if (dialect_is_done(sse))
+                return 0;
+        r = dialect_parse(sse, &root);
+        if (r == 0)
+                r = read_root(stream, sse, root, ret_event);
+        else if (r == -EBADMSG && strcmp(sse->name, "error") == 0)
+                r = dialect_event_fail_raw(sse, ret_event);
+        if (r < 0)
+                dialect_event_clear(ret_event);
+        return r;
+}

@@ -55,5 +55,12 @@ bool dialect_is_done(const struct sse_event *event);
 /* Parses the event's data as an object. 0, -ENOMEM, -EBADMSG. */
 int dialect_parse(const struct sse_event *event, cJSON **ret_root);
 
+/* Reads an event of a dialect that names the type of each: by `read_root` where it is JSON; what calls itself an
+ * error, in whatever shape; and no [DONE], which is none of theirs. As dialect.read(). */
+typedef int (*dialect_root_fn)(struct dialect_stream *stream, const struct sse_event *sse, const cJSON *root,
+                               struct dialect_event *event);
+int dialect_read_typed(struct dialect_stream *stream, const struct sse_event *sse, dialect_root_fn read_root,
+                       struct dialect_event *ret_event);
+
 /* The member is this string. */
 bool dialect_is(const cJSON *object, const char *member, const char *value);
