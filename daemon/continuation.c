@@ -172,7 +172,7 @@ static bool take_text(struct request *request)
                 give_up(request);
                 return false;
         }
-        request_show(request, REQUEST_SOURCE_CLOUD);
+        showing_take(request, REQUEST_SOURCE_CLOUD);
         return true;
 }
 
@@ -201,7 +201,7 @@ static void take_refusal(struct request *request)
                 give_up(request);
                 return;
         }
-        request_show(request, REQUEST_SOURCE_CLOUD);
+        showing_take(request, REQUEST_SOURCE_CLOUD);
         end_well(request);
 }
 

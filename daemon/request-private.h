@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * What request.c (the race and its actions), continuation.c (the cloud's part), recovery.c (whom it asks next) and
- * requests.c (the set) share, and nobody else includes.
+ * What request.c (the race and its actions), continuation.c (the cloud's part), recovery.c (whom it asks next),
+ * showing.c (what the caller sees, and when) and requests.c (the set) share, and nobody else includes.
  */
 #pragma once
 
 #include "daemon/core/dialect.h"
 #include "daemon/core/learned.h"
 #include "daemon/core/merge.h"
+#include "daemon/core/pace.h"
 #include "daemon/core/retry.h"
 #include "daemon/core/sse.h"
 #include "daemon/request.h"
@@ -57,6 +58,20 @@ struct recovery {
         size_t n_attempts;
 };
 
+/* From merge to the sink. */
+struct showing {
+        struct pace pace;
+        struct timer_node timer;
+        size_t n_merged[_REQUEST_SOURCE_N];          /* bytes of merge.shown to the end of what each source said */
+        size_t n_whole;                              /* bytes of it that end with a whole word, whatever follows */
+        bool is_ended;                               /* nothing more is going to be merged */
+        bool is_hurried;                             /* what merge holds now was asked for and cannot be had */
+        uint64_t hurry_us;                           /* when merge is asked for what it holds */
+        uint64_t undecided_since_us, paced_since_us; /* text has waited in merge, in pace; 0: none waits */
+        uint64_t undecided_us, paced_us;             /* in all */
+        struct buf text;                             /* for request_text() */
+};
+
 struct recovery_failure {
         enum retry_cause cause;
         unsigned status;
@@ -77,10 +92,13 @@ struct request {
         struct prompt prompt;
         struct continuation continuation;
         struct recovery recovery;
+        struct showing showing;
         struct timer_node timer;
         uint64_t job; /* of the engine; 0: none */
         bool opening; /* the job is the opener's, not the completion's */
         bool started;
+        bool is_over;               /* the sink has been told the outcome */
+        enum race_state told_state; /* what the caller knows of the race: an end only with its outcome */
 
         uint32_t sequence;
         uint64_t asked_us, first_word_us, last_opener_word_us, released_us;
@@ -118,8 +136,8 @@ struct requests {
 /* Feeds one event to the race and performs what it answers; the only way to move a request. */
 void request_step(struct request *request, enum race_event_type event);
 
-/* Shows what is in request->delta, and empties it. */
-void request_show(struct request *request, enum request_source source);
+/* Tells the sink how it ended, once and last. */
+void request_conclude(struct request *request, enum race_outcome outcome);
 
 /* Remembers why something ended, for Finished; the first reason stays until it is forgotten for another attempt. */
 void request_note(struct request *request, const char *error, const char *format, ...) _printf_(3, 4);
@@ -149,6 +167,22 @@ void continuation_note_timeout(struct request *request);
 
 /* Ends the attempt where one is open and records why: by a reset, or after its end marker by itself. */
 void continuation_close(struct request *request, const char *reason);
+
+/* showing.c */
+void showing_init(struct request *request);
+void showing_done(struct request *request);
+
+/* Takes what merge has just put into request->delta, which is emptied, and releases what is due. */
+void showing_take(struct request *request, enum request_source source);
+
+/* The race is over: what is merged is all there is going to be. */
+void showing_end(struct request *request);
+
+/* All that was merged was released. */
+bool showing_is_over(const struct request *request);
+
+/* What was not yet released never is. */
+void showing_drop(struct request *request);
 
 /* recovery.c */
 int recovery_init(struct request *request); /* 0, -ENOMEM */

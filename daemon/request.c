@@ -21,6 +21,7 @@ const char *request_source_name(enum request_source source)
         case REQUEST_SOURCE_OPENER: return "opener";
         case REQUEST_SOURCE_CLOUD: return "cloud";
         case REQUEST_SOURCE_LOCAL: return "local";
+        case _REQUEST_SOURCE_N: break;
         }
         return "";
 }
@@ -43,29 +44,6 @@ void request_forget_note(struct request *request)
 {
         request->error = "";
         buf_clear(&request->message);
-}
-
-void request_show(struct request *request, enum request_source source)
-{
-        uint64_t now_us = timers_now_us();
-
-        if (request->delta.n == 0 && !request->merge.is_replaced)
-                return;
-        if (request->first_word_us == 0)
-                request->first_word_us = now_us;
-        if (source == REQUEST_SOURCE_OPENER)
-                request->last_opener_word_us = now_us;
-        if (source == REQUEST_SOURCE_CLOUD && request->continuation.first_text_us == 0)
-                request->continuation.first_text_us = now_us;
-        request->sequence++;
-        if (request->sink && request->merge.is_replaced)
-                request->sink->replaced(request->userdata, request->sequence, request->merge.n_kept,
-                                        buf_string(&request->delta), request->delta.n);
-        else if (request->sink)
-                request->sink->text(request->userdata, request->sequence, request->delta.data, request->delta.n,
-                                    source);
-        request->merge.is_replaced = false;
-        buf_clear(&request->delta);
 }
 
 /* ------------------------------------------------------------------------------------------- engine's part */
@@ -144,7 +122,7 @@ static uint64_t since_ask(const struct request *request, uint64_t at_us)
         return at_us > request->asked_us ? at_us - request->asked_us : 0;
 }
 
-static void tell_finished(struct request *request, uint64_t now_us)
+static void tell_finished(struct request *request, enum race_outcome outcome, uint64_t now_us)
 {
         const struct continuation *continuation = &request->continuation;
         const struct request_timings timings = {
@@ -155,6 +133,8 @@ static void tell_finished(struct request *request, uint64_t now_us)
                 .cloud_first_byte_us = since_ask(request, continuation->times.first_byte_us),
                 .cloud_first_text_us = since_ask(request, continuation->first_text_us),
                 .end_us = since_ask(request, now_us),
+                .undecided_us = request->showing.undecided_us,
+                .paced_us = request->showing.paced_us,
                 .n_opener_words = request->n_opener_words,
                 .n_input_tokens = continuation->n_input_tokens,
                 .n_output_tokens = continuation->n_output_tokens,
@@ -169,28 +149,48 @@ static void tell_finished(struct request *request, uint64_t now_us)
         };
 
         if (request->sink)
-                request->sink->finished(request->userdata, request->race.outcome, &timings);
+                request->sink->finished(request->userdata, outcome, &timings);
 }
 
-static void finish(struct request *request)
+static void count_outcome(struct requests_statistics *statistics, enum race_outcome outcome)
 {
-        struct requests_statistics *statistics = &request->owner->statistics;
-
-        switch (request->race.outcome) {
-        case RACE_OUTCOME_COMPLETE:
-                statistics->n_complete++;
-                if (merge_end(&request->merge, &request->delta) == 0)
-                        request_show(request, REQUEST_SOURCE_CLOUD);
-                break;
+        switch (outcome) {
+        case RACE_OUTCOME_COMPLETE: statistics->n_complete++; break;
         case RACE_OUTCOME_LOCAL: statistics->n_local++; break;
         case RACE_OUTCOME_CANCELLED: statistics->n_cancelled++; break;
         case RACE_OUTCOME_FAILED: statistics->n_failed++; break;
         case RACE_OUTCOME_NONE: break;
         }
+}
+
+static void tell_state(struct request *request, enum race_state state)
+{
+        request->told_state = state;
+        if (request->sink)
+                request->sink->state(request->userdata, state);
+}
+
+void request_conclude(struct request *request, enum race_outcome outcome)
+{
+        count_outcome(&request->owner->statistics, outcome);
+        showing_drop(request);
+        request->owner->n_live--;
+        request->is_over = true;
+        tell_state(request, outcome == RACE_OUTCOME_CANCELLED ? RACE_STATE_CANCELLED : request->race.state);
+        tell_finished(request, outcome, timers_now_us());
+}
+
+/* The race is over. A reply that is shown at a pace is heard to its end before the caller learns of it. */
+static void finish(struct request *request)
+{
+        if (request->race.outcome == RACE_OUTCOME_COMPLETE && merge_end(&request->merge, &request->delta) == 0)
+                showing_take(request, REQUEST_SOURCE_CLOUD);
         drop_job(request);
         continuation_close(request, "cancelled");
-        request->owner->n_live--;
-        tell_finished(request, timers_now_us());
+        if (request->race.outcome != RACE_OUTCOME_CANCELLED)
+                showing_end(request);
+        if (request->race.outcome == RACE_OUTCOME_CANCELLED || showing_is_over(request))
+                request_conclude(request, request->race.outcome);
 }
 
 /* Performs a set of actions in the order of their values; answers the events that came of it at once, as bits. */
@@ -223,14 +223,14 @@ static unsigned perform(struct request *request, unsigned actions)
         return events;
 }
 
-/* One event: the state first, so that `finished` is the last that the sink hears. */
+/* One event: the state first, but for an end, which comes with `finished`. */
 static unsigned step_once(struct request *request, enum race_event_type event)
 {
         enum race_state before = request->race.state;
         unsigned actions = race_step(&request->race, event, timers_now_us());
 
-        if (request->race.state != before && request->sink)
-                request->sink->state(request->userdata, request->race.state);
+        if (request->race.state != before && RACE_STATE_IS_LIVE(request->race.state))
+                tell_state(request, request->race.state);
         if (event == RACE_EVENT_TIMEOUT && before != RACE_STATE_LOCAL &&
             (request->race.state == RACE_STATE_LOCAL || request->race.state == RACE_STATE_FAILED))
                 continuation_note_timeout(request);
@@ -281,7 +281,7 @@ static void take_word(struct request *request, const struct engine_word *word)
                 request_step(request, RACE_EVENT_ENGINE_FAILED);
                 return;
         }
-        request_show(request, source);
+        showing_take(request, source);
 }
 
 static const char *reason_name(enum engine_reason reason)
@@ -367,6 +367,7 @@ int request_new(struct request **ret_request, struct requests *requests, const c
         merge_init(&request->merge);
         request->merge.redraw = options->redraw;
         continuation_init(request);
+        showing_init(request);
         request->log_name = strdup(log_name);
         r = recovery_init(request);
         if (r == 0)
@@ -405,6 +406,9 @@ void request_start(struct request *request)
 void request_cancel(struct request *request)
 {
         request_step(request, RACE_EVENT_CANCEL);
+        /* The reply is whole, but not yet shown to its end. */
+        if (!request->is_over)
+                request_conclude(request, RACE_OUTCOME_CANCELLED);
 }
 
 struct request *request_release(struct request *request)
@@ -416,19 +420,15 @@ struct request *request_release(struct request *request)
         return NULL;
 }
 
-const char *request_text(const struct request *request)
-{
-        return buf_string(&request->merge.shown);
-}
-
 enum race_state request_state(const struct request *request)
 {
-        return request->race.state;
+        return request->told_state;
 }
 
 struct request *request_free(struct request *request)
 {
         timers_set(request->owner->timers, &request->timer, 0);
+        showing_done(request);
         continuation_done(request);
         recovery_done(request);
         merge_done(&request->merge);

@@ -21,6 +21,7 @@ enum request_source {
         REQUEST_SOURCE_OPENER, /* "opener" */
         REQUEST_SOURCE_CLOUD,  /* "cloud" */
         REQUEST_SOURCE_LOCAL,  /* "local" */
+        _REQUEST_SOURCE_N,     /* in the order in which they speak */
 };
 
 const char *request_source_name(enum request_source source);
@@ -44,6 +45,8 @@ struct request_options {
         uint64_t deadline_ms;      /* 0: as configured */
         uint32_t seed;             /* 0: as configured */
         bool redraw;               /* the caller can take back what it shows */
+        double words_per_second;   /* the rate at which text is shown; 0: as it comes */
+        unsigned min_interval_ms;  /* between two texts; 0: none */
 };
 
 #define REQUEST_OPTIONS_NULL ((struct request_options){ 0 })
@@ -52,7 +55,7 @@ struct request_options {
 struct request_handoff {
         unsigned n_words;
         const char *reason;  /* "limit", "end", "unsure", "full"; "never" without an opener; "failed" */
-        size_t n_characters; /* code points shown so far */
+        size_t n_characters; /* code points of the reply so far, shown or about to be */
 };
 
 #define REQUEST_ATTEMPTS_MAX 16 /* that are told of; of more, the first ones and the last */
@@ -69,6 +72,8 @@ struct request_attempt {
 struct request_timings {
         uint64_t first_word_us, last_opener_word_us, released_us, body_sent_us, cloud_first_byte_us,
                 cloud_first_text_us, end_us;
+        /* How long text was held back in all: until it was clear how it joins, and by the pace. */
+        uint64_t undecided_us, paced_us;
         unsigned n_opener_words, n_input_tokens, n_output_tokens;
         const char *endpoint;   /* "" without a cloud */
         const char *form;       /* "prefill", "instruction", "anchor", "" */
@@ -135,7 +140,8 @@ int request_new(struct request **ret_request, struct requests *requests, const c
 /* Starts the race, once. The sink may hear something before this returns. */
 void request_start(struct request *request);
 
-/* Ends it with outcome cancelled, if it is live. The sink hears `finished`. */
+/* Ends it with outcome cancelled, if `finished` has not been heard; what was not yet shown never is. The sink hears
+ * `finished`. */
 void request_cancel(struct request *request);
 
 /* The owner lets go: the sink hears nothing more; a live request is cancelled. Freed at the next reap. Accepts NULL,
@@ -143,5 +149,7 @@ void request_cancel(struct request *request);
 struct request *request_release(struct request *request);
 
 /* All text shown so far; valid until the loop's next turn. */
-const char *request_text(const struct request *request);
+const char *request_text(struct request *request);
+
+/* An end is a state only from `finished` on: before that, the text may still be on its way. */
 enum race_state request_state(const struct request *request);

@@ -98,7 +98,7 @@ void requests_reap(struct requests *requests)
 
         for (struct request *request = requests->first; request; request = next) {
                 next = request->next;
-                if (!request->sink && !RACE_STATE_IS_LIVE(request->race.state))
+                if (!request->sink && request->is_over)
                         unlink_and_free(requests, request);
         }
 }

@@ -242,6 +242,10 @@ static int call_ask(struct ask *ask, const char *prompt, const char *token)
             (mulmctl->opener && (r = sd_bus_message_append(message, "{sv}", "opener", "s", mulmctl->opener)) < 0) ||
             (mulmctl->cloud && (r = sd_bus_message_append(message, "{sv}", "cloud", "s", mulmctl->cloud)) < 0) ||
             (mulmctl->redraw && (r = sd_bus_message_append(message, "{sv}", "redraw", "b", 1)) < 0) ||
+            (mulmctl->words_per_second > 0 &&
+             (r = sd_bus_message_append(message, "{sv}", "words_per_second", "d", mulmctl->words_per_second)) < 0) ||
+            (mulmctl->min_interval_ms > 0 &&
+             (r = sd_bus_message_append(message, "{sv}", "min_interval_ms", "u", mulmctl->min_interval_ms)) < 0) ||
             (r = sd_bus_message_close_container(message)) < 0)
                 return r;
         ask->asked_us = now_us();

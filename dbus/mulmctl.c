@@ -20,6 +20,10 @@
 #define PROMPT_MAX  ((size_t)4 << 20) /* bytes read from stdin; the daemon's limit is far below and says so itself */
 #define TIMEOUT_MAX 86400.0           /* seconds */
 
+/* What strtod() and the option's type can hold; the daemon's limits are narrower. */
+#define RATE_MAX     1e6
+#define INTERVAL_MAX 4294967295.0
+
 enum bus_choice {
         BUS_CHOICE_SYSTEM,
         BUS_CHOICE_USER,
@@ -46,6 +50,8 @@ static const char usage[] =
         "  --redraw                              let the cloud take back a wrong opener\n"
         "  --opener=auto|always|never            shall the model on the device open the reply\n"
         "  --cloud=auto|never|only               shall the cloud, and only the cloud, finish it\n"
+        "  --words-per-second=RATE               show the reply at this rate\n"
+        "  --min-interval=MILLISECONDS           leave at least so long between two pieces of it\n"
         "\n"
         "Exit status: 0 ok, 1 failed, 2 usage, 3 timeout, 4 the request failed, 8 no daemon, 130 interrupted.\n";
 
@@ -263,17 +269,38 @@ static bool set_cloud(struct command_line *line, const char *word)
         return find_word("cloud", word, words, ARRAY_SIZE(words)) >= 0;
 }
 
-static bool set_timeout(struct command_line *line, const char *word)
+/* A number above 0 and up to `max`, or a sentence. */
+static bool read_number(const char *option, const char *unit, const char *word, double max, double *ret_number)
 {
         char *end;
-        double seconds = strtod(word, &end);
+        double number = strtod(word, &end);
 
-        if (end == word || *end || !(seconds > 0 && seconds <= TIMEOUT_MAX)) {
-                fprintf(stderr, "mulmctl: --timeout=%s is no number of seconds above 0 and up to %.0f\n", word,
-                        TIMEOUT_MAX);
+        if (end == word || *end || !(number > 0 && number <= max)) {
+                fprintf(stderr, "mulmctl: --%s=%s is no number of %s above 0 and up to %.0f\n", option, word, unit,
+                        max);
                 return false;
         }
+        *ret_number = number;
+        return true;
+}
+
+static bool set_timeout(struct command_line *line, const char *word)
+{
+        double seconds;
+
+        if (!read_number("timeout", "seconds", word, TIMEOUT_MAX, &seconds))
+                return false;
         line->mulmctl.timeout_us = MAX((uint64_t)(seconds * 1e6), (uint64_t)1);
+        return true;
+}
+
+static bool set_interval(struct command_line *line, const char *word)
+{
+        double milliseconds;
+
+        if (!read_number("min-interval", "milliseconds", word, INTERVAL_MAX, &milliseconds))
+                return false;
+        line->mulmctl.min_interval_ms = MAX((uint32_t)milliseconds, (uint32_t)1);
         return true;
 }
 
@@ -292,6 +319,8 @@ static bool set_option(struct command_line *line, int option, const char *word)
         case 'C': return set_color(line, word);
         case 'o': return set_opener(line, word);
         case 'c': return set_cloud(line, word);
+        case 'w': return read_number("words-per-second", "words", word, RATE_MAX, &line->mulmctl.words_per_second);
+        case 'i': return set_interval(line, word);
         case 'T': line->mulmctl.timeline = true; return true;
         case 'r': line->mulmctl.redraw = true; return true;
         default: return false; /* getopt has said why */
@@ -309,6 +338,8 @@ int main(int argc, char *argv[])
                 { "color", required_argument, NULL, 'C' },
                 { "opener", required_argument, NULL, 'o' },
                 { "cloud", required_argument, NULL, 'c' },
+                { "words-per-second", required_argument, NULL, 'w' },
+                { "min-interval", required_argument, NULL, 'i' },
                 { "timeline", no_argument, NULL, 'T' },
                 { "redraw", no_argument, NULL, 'r' },
                 { "help", no_argument, NULL, 'h' },

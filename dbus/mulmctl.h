@@ -42,6 +42,8 @@ struct mulmctl {
         bool timeline;
         bool redraw;                /* let the daemon take back what was printed */
         const char *opener, *cloud; /* Ask's options; NULL: not given */
+        double words_per_second;    /* the same; 0: not given */
+        uint32_t min_interval_ms;
 };
 
 /* Verbs: an exit code; what went wrong has been said on stderr. */

@@ -14,10 +14,11 @@
 
 #define OPTIONS_SHOWN_MAX 64 /* bytes of a caller's own string that an error repeats */
 
-/* A value out of its variant: `string` of type s, `number` of type u, `flag` of type b. */
+/* A value out of its variant: `string` of type s, `number` of type u, `real` of type d, `flag` of type b. */
 struct options_value {
         const char *string;
         uint32_t number;
+        double real;
         int flag;
 };
 
@@ -111,6 +112,26 @@ static int set_deadline_ms(struct options *options, const struct options_value *
         return 0;
 }
 
+static int set_min_interval_ms(struct options *options, const struct options_value *value, sd_bus_error *error)
+{
+        int r = check_range("min_interval_ms", value->number, OPTIONS_INTERVAL_MS_MAX, error);
+
+        if (r < 0)
+                return r;
+        options->request.min_interval_ms = value->number;
+        return 0;
+}
+
+static int set_words_per_second(struct options *options, const struct options_value *value, sd_bus_error *error)
+{
+        /* In this form a NaN is refused too. */
+        if (!(value->real >= OPTIONS_RATE_MIN && value->real <= OPTIONS_RATE_MAX))
+                return errors_set(error, ERRORS_INVALID_OPTION, "Option words_per_second is %g; it must be %g to %g.",
+                                  value->real, OPTIONS_RATE_MIN, OPTIONS_RATE_MAX);
+        options->request.words_per_second = value->real;
+        return 0;
+}
+
 static int set_seed(struct options *options, const struct options_value *value, _unused_ sd_bus_error *error)
 {
         options->request.seed = value->number;
@@ -125,13 +146,18 @@ static int set_redraw(struct options *options, const struct options_value *value
 
 static const struct option {
         const char *name;
-        const char *type; /* "s", "u" or "b" */
+        const char *type; /* "s", "u", "d" or "b" */
         int (*set)(struct options *options, const struct options_value *value, sd_bus_error *error);
 } options_table[] = {
-        { "cloud", "s", set_cloud },        { "deadline_ms", "u", set_deadline_ms },
-        { "handle_token", "s", set_token }, { "max_opener_words", "u", set_max_opener_words },
-        { "opener", "s", set_opener },      { "redraw", "b", set_redraw },
+        { "cloud", "s", set_cloud },
+        { "deadline_ms", "u", set_deadline_ms },
+        { "handle_token", "s", set_token },
+        { "max_opener_words", "u", set_max_opener_words },
+        { "min_interval_ms", "u", set_min_interval_ms },
+        { "opener", "s", set_opener },
+        { "redraw", "b", set_redraw },
         { "seed", "u", set_seed },
+        { "words_per_second", "d", set_words_per_second },
 };
 
 static const struct option *find_option(const char *name)
@@ -166,6 +192,7 @@ static int read_option(sd_bus_message *message, struct options *options, sd_bus_
         switch (*option->type) {
         case 's': r = sd_bus_message_read(message, "v", "s", &value.string); break;
         case 'u': r = sd_bus_message_read(message, "v", "u", &value.number); break;
+        case 'd': r = sd_bus_message_read(message, "v", "d", &value.real); break;
         default: r = sd_bus_message_read(message, "v", "b", &value.flag); break;
         }
         if (r < 0)

@@ -15,6 +15,9 @@
 #define OPTIONS_TOKEN_MAX       64     /* characters of a handle_token */
 #define OPTIONS_WORDS_MAX       32     /* of max_opener_words: an opener is no reply */
 #define OPTIONS_DEADLINE_MS_MAX 600000 /* of deadline_ms: ten minutes */
+#define OPTIONS_INTERVAL_MS_MAX 10000  /* of min_interval_ms */
+#define OPTIONS_RATE_MIN        0.5    /* of words_per_second: slower is no reading */
+#define OPTIONS_RATE_MAX        50.0   /* faster is no pace */
 
 struct options {
         struct request_options request;

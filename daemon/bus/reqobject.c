@@ -201,6 +201,8 @@ static int append_timings(sd_bus_message *message, const struct request_timings 
             (r = append_time(message, "cloud_first_byte_us", timings->cloud_first_byte_us)) < 0 ||
             (r = append_time(message, "cloud_first_text_us", timings->cloud_first_text_us)) < 0 ||
             (r = append_time(message, "end_us", timings->end_us)) < 0 ||
+            (r = append_time(message, "undecided_us", timings->undecided_us)) < 0 ||
+            (r = append_time(message, "paced_us", timings->paced_us)) < 0 ||
             (r = append_count(message, "opener_words", timings->n_opener_words)) < 0 ||
             (r = append_count(message, "input_tokens", timings->n_input_tokens)) < 0 ||
             (r = append_count(message, "output_tokens", timings->n_output_tokens)) < 0 ||

@@ -174,8 +174,15 @@ static int judge_echo(struct merge *merge, bool ended, enum echo_verdict *ret_ve
         return *ret_verdict != ECHO_VERDICT_OPEN;
 }
 
+/* How much of an end of the text is to be assumed. */
+enum end {
+        END_NONE, /* more may come */
+        END_SEAM, /* more may come, but not in time for the seam */
+        END_TEXT,
+};
+
 /* Shows what is held as soon as it is known how. */
-static int decide(struct merge *merge, bool ended, struct buf *delta)
+static int decide(struct merge *merge, enum end end, struct buf *delta)
 {
         bool replaces = merge->verdict.kind == VERDICT_REPLACE && merge->shown.n > 0;
         enum echo_verdict echo;
@@ -188,9 +195,9 @@ static int decide(struct merge *merge, bool ended, struct buf *delta)
         if (!merge->at_seam)
                 return show(merge, 0, false, false, delta);
         if (replaces && merge->redraw)
-                return decide_replacement(merge, ended, delta);
+                return decide_replacement(merge, end == END_TEXT, delta);
 
-        r = judge_echo(merge, ended, &echo, &skip);
+        r = judge_echo(merge, end == END_TEXT, &echo, &skip);
         if (r <= 0)
                 return r;
         if (echo == ECHO_VERDICT_FRESH ? joins_as_it_is(merge) : is_in_word(merge, skip)) {
@@ -198,7 +205,10 @@ static int decide(struct merge *merge, bool ended, struct buf *delta)
                 return show(merge, skip, false, false, delta);
         }
         if (!seam_decide(buf_string(&merge->shown), merge->shown.n, merge->held.data + skip, merge->held.n - skip,
-                         ended, &seam))
+                         end != END_NONE, &seam))
+                return 0;
+        /* Blanks and marks that are left out do not make the seam: what follows them does. */
+        if (end == END_SEAM && skip + seam.skip == merge->held.n)
                 return 0;
 
         merge->at_seam = false;
@@ -249,7 +259,7 @@ static int feed_byte(struct merge *merge, char byte, struct buf *delta)
                 r = judged < 0 ? judged : r;
         }
         if (r > 0) {
-                r = decide(merge, false, delta);
+                r = decide(merge, END_NONE, delta);
                 buf_clear(&merge->held);
                 if (merge->at_seam)
                         merge->verdict = VERDICT_NULL;
@@ -264,7 +274,7 @@ static int feed(struct merge *merge, enum merge_source source, const char *text,
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = feed_byte(merge, text[i], delta);
         if (r >= 0)
-                r = decide(merge, false, delta);
+                r = decide(merge, END_NONE, delta);
         if (r < 0)
                 buf_clear(&merge->held);
         return r;
@@ -296,6 +306,17 @@ int merge_local(struct merge *merge, const char *text, size_t n, struct buf *del
         return feed(merge, MERGE_SOURCE_LOCAL, text, n, delta);
 }
 
+int merge_hurry(struct merge *merge, struct buf *delta)
+{
+        return decide(merge, END_SEAM, delta);
+}
+
+bool merge_is_holding(const struct merge *merge)
+{
+        return merge->held.n > 0 || merge->clean.n_tag > 0 || merge->clean.n_sequence > 0 ||
+               (is_judging(merge) && merge->verdict.n_head > 0);
+}
+
 int merge_end(struct merge *merge, struct buf *delta)
 {
         int r;
@@ -310,7 +331,7 @@ int merge_end(struct merge *merge, struct buf *delta)
         } else {
                 r = clean_end(&merge->clean, &merge->held);
         }
-        return r < 0 ? r : decide(merge, true, delta);
+        return r < 0 ? r : decide(merge, END_TEXT, delta);
 }
 
 int merge_aside(struct merge *merge, const char *text, size_t n, struct buf *delta)

@@ -64,5 +64,12 @@ int merge_local(struct merge *merge, const char *text, size_t n, struct buf *del
 /* Speaks a sentence of the daemon's own behind all that the cloud has said. */
 int merge_aside(struct merge *merge, const char *text, size_t n, struct buf *delta);
 
+/* Nothing has come for a while: shows what waits only to know how it joins (for its capital, its blank), since that
+ * is not worth a person's time. What may yet be an echo, a mark or a tag stays held. */
+int merge_hurry(struct merge *merge, struct buf *delta);
+
+/* Something of the source's was read and not yet shown. */
+bool merge_is_holding(const struct merge *merge);
+
 /* No more will come: releases what is held. */
 int merge_end(struct merge *merge, struct buf *delta);

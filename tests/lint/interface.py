@@ -90,7 +90,7 @@ def check_manual():
     manual = "\n".join(lines(MANUAL))
     names = {name for _, _, name, _ in described()}
     names |= set(re.findall(r'ERRORS_PREFIX "(\w+)"', "\n".join(lines("daemon/bus/errors.c"))))
-    names |= set(re.findall(r'^\s*\{ "(\w+)", "[su]", set_', "\n".join(lines("daemon/bus/options.c")), re.M))
+    names |= set(re.findall(r'^\s*\{ "(\w+)", "[subd]", set_', "\n".join(lines("daemon/bus/options.c")), re.M))
     names |= set(
         re.findall(r'append_(?:time|count|flag|string)\(message, "(\w+)"', "\n".join(lines("daemon/bus/reqobject.c")))
     )

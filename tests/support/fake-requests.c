@@ -323,7 +323,7 @@ struct request *request_release(struct request *request)
         return NULL;
 }
 
-const char *request_text(const struct request *request)
+const char *request_text(struct request *request)
 {
         return buf_string(&request->text);
 }

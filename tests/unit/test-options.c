@@ -4,6 +4,7 @@
  * Options and prompts of Ask: every option with good, bad and badly typed values, on messages that never leave.
  */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -85,9 +86,10 @@ static void test_all_options_are_read(void **state)
 {
         struct options options;
 
-        assert_int_equal(read_options((struct fixture *)*state, &options, 7, "handle_token", "s", TOKEN_64, "opener",
+        assert_int_equal(read_options((struct fixture *)*state, &options, 9, "handle_token", "s", TOKEN_64, "opener",
                                       "s", "always", "cloud", "s", "only", "max_opener_words", "u", 32, "deadline_ms",
-                                      "u", 600000, "seed", "u", UINT32_MAX, "redraw", "b", 1),
+                                      "u", 600000, "seed", "u", UINT32_MAX, "redraw", "b", 1, "words_per_second", "d",
+                                      2.5, "min_interval_ms", "u", 10000),
                          0);
         assert_string_equal(options.token, TOKEN_64);
         assert_int_equal(options.request.opener, REQUEST_OPENER_ALWAYS);
@@ -96,6 +98,8 @@ static void test_all_options_are_read(void **state)
         assert_int_equal(options.request.deadline_ms, 600000);
         assert_int_equal(options.request.seed, UINT32_MAX);
         assert_true(options.request.redraw);
+        assert_true(options.request.words_per_second > 2.4 && options.request.words_per_second < 2.6);
+        assert_int_equal(options.request.min_interval_ms, 10000);
 }
 
 static void test_never_is_read_for_opener_and_cloud(void **state)
@@ -143,6 +147,22 @@ static void test_values_out_of_range_are_named(void **state)
                        "Option opener is \"\"; it must be auto, always or never.");
         assert_refused(fixture, read_options(fixture, &options, 1, "cloud", "s", "Auto"), ERRORS_INVALID_OPTION,
                        "Option cloud is \"Auto\"; it must be auto, never or only.");
+}
+
+static void test_rates_out_of_range_are_named(void **state)
+{
+        static const double rates[] = { 0, 0.49, 50.5, -1, NAN, INFINITY };
+        struct fixture *fixture = *state;
+        struct options options;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
+                assert_int_equal(read_options(fixture, &options, 1, "words_per_second", "d", rates[i]), -EINVAL);
+        assert_refused(fixture, read_options(fixture, &options, 1, "words_per_second", "d", 0.25),
+                       ERRORS_INVALID_OPTION, "Option words_per_second is 0.25; it must be 0.5 to 50.");
+        assert_refused(fixture, read_options(fixture, &options, 1, "words_per_second", "u", 3), ERRORS_INVALID_OPTION,
+                       "Option words_per_second has type u; it must be d.");
+        assert_refused(fixture, read_options(fixture, &options, 1, "min_interval_ms", "u", 10001),
+                       ERRORS_INVALID_OPTION, "Option min_interval_ms is 10001; it must be 1 to 10000.");
 }
 
 static void test_tokens_must_fit_an_object_path(void **state)
@@ -216,15 +236,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                TEST(test_no_options_are_as_configured),
-                TEST(test_all_options_are_read),
-                TEST(test_never_is_read_for_opener_and_cloud),
-                TEST(test_wrong_types_are_named),
-                TEST(test_values_out_of_range_are_named),
-                TEST(test_tokens_must_fit_an_object_path),
-                TEST(test_unknown_option_is_named_among_good_ones),
-                TEST(test_long_names_are_cut_between_characters),
-                TEST(test_prompts_are_checked),
+                TEST(test_no_options_are_as_configured),          TEST(test_all_options_are_read),
+                TEST(test_never_is_read_for_opener_and_cloud),    TEST(test_wrong_types_are_named),
+                TEST(test_values_out_of_range_are_named),         TEST(test_rates_out_of_range_are_named),
+                TEST(test_tokens_must_fit_an_object_path),        TEST(test_unknown_option_is_named_among_good_ones),
+                TEST(test_long_names_are_cut_between_characters), TEST(test_prompts_are_checked),
                 TEST(test_errors_from_below_are_translated),
         };
 

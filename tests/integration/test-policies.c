@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The mulmd authors */
+/*
+ * Policies as a caller on the bus meets them: mulmd with its model and a scripted cloud.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "libmulm/base/macro.h"
+#include "tests/integration/bus-fixture.h"
+#include "tests/support/test.h"
+
+#define DELTA(text) "\"data: {\\\"choices\\\":[{\\\"delta\\\":{\\\"content\\\":\\\"" text "\\\"}}]}\\n\\n\""
+#define MARK        "\"data: [DONE]\\n\\n\""
+#define CANBERRA    "[{\"steps\": [" DELTA(" Canb") ", " DELTA("erra, not") ", " DELTA(" Sydney.") ", " MARK "]}]"
+#define QUESTION    "What is the capital of Australia?"
+
+#define FOLDER "/tmp/mulmd-test-XXXXXX"
+
+struct fixture {
+        char folder[sizeof(FOLDER)];
+        struct process *dbus_daemon, *server, *mulmd;
+        char *address;
+        sd_bus *bus;
+};
+
+static int set_up(void **state)
+{
+        struct fixture *fixture = calloc(1, sizeof(*fixture));
+        _cleanup_free_ char *script = NULL;
+
+        assert_non_null(fixture);
+        memcpy(fixture->folder, FOLDER, sizeof(FOLDER));
+        assert_non_null(mkdtemp(fixture->folder));
+        fixture->dbus_daemon = process_spawn(
+                (const char *[]){ "dbus-daemon", "--session", "--nofork", "--print-address", NULL }, NULL);
+        fixture->address = process_expect(fixture->dbus_daemon, PROCESS_STREAM_OUTPUT, "^(unix:.*)\n");
+        fixture->bus = connect_bus(fixture->address);
+        *state = fixture;
+        return 0;
+}
+
+/* That mulmd ends well also says that no sanitizer found anything. */
+static int tear_down(void **state)
+{
+        struct fixture *fixture = *state;
+
+        sd_bus_flush_close_unref(fixture->bus);
+        if (fixture->mulmd) {
+                process_signal(fixture->mulmd, SIGTERM);
+                assert_int_equal(process_wait(fixture->mulmd), 0);
+        }
+        process_free(fixture->mulmd);
+        process_free(fixture->server);
+        process_free(fixture->dbus_daemon);
+        free(process_run((const char *[]){ "rm", "-r", fixture->folder, NULL }, NULL));
+        free(fixture->address);
+        free(fixture);
+        return 0;
+}
+
+/* Starts mulmd with a cloud that plays `scenario`, in the clear. */
+static void start(struct fixture *fixture, const char *scenario)
+{
+        _cleanup_free_ char *script = NULL, *port = NULL, *path = NULL, *option = NULL;
+        FILE *file;
+
+        assert_true(asprintf(&script, "%s/tests/support/h2server.py", getenv("MULM_SOURCE_ROOT")) > 0);
+        fixture->server = process_spawn((const char *[]){ script, scenario, NULL }, NULL);
+        port = process_expect(fixture->server, PROCESS_STREAM_OUTPUT, "\"port\": ([0-9]+)\\}");
+        assert_true(asprintf(&path, "%s/mulmd.conf", fixture->folder) > 0);
+        file = fopen(path, "we");
+        assert_non_null(file);
+        fprintf(file,
+                "[Model]\nPath=%s/models/mulm-28m.q8_0.gguf\n[Cloud]\nEndpoints=primary\nFirstTextSec=20\nGapSec=20\n"
+                "[Endpoint primary]\nURL=http://localhost:%s/v1\nHTTP=2-prior-knowledge\nModel=m\nPrefill=yes\n",
+                getenv("MULM_SOURCE_ROOT"), port);
+        assert_int_equal(fclose(file), 0);
+        assert_true(asprintf(&option, "--address=%s", fixture->address) > 0);
+        fixture->mulmd = process_spawn((const char *[]){ getenv("MULMD"), option, "--config", path, NULL }, NULL);
+        free(process_expect(fixture->mulmd, PROCESS_STREAM_ERROR, "Serving on .*\n"));
+}
+
+static uint64_t now_us(void)
+{
+        struct timespec now;
+
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static unsigned count(const char *text, const char *part)
+{
+        unsigned n = 0;
+
+        for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+                n++;
+        return n;
+}
+
+/* Asks with one option more and waits for the end. */
+#define ask_with(fixture, heard, token, ...)                                                                         \
+        do {                                                                                                         \
+                _cleanup_free_ char *path_ = promised_path((fixture)->bus, token);                                   \
+                sd_bus_slot *slot_ = listen_to((fixture)->bus, path_, heard);                                        \
+                                                                                                                     \
+                assert_true(sd_bus_call_method((fixture)->bus, NAME, PATH, NAME, "Ask", NULL, NULL, "sa{sv}",        \
+                                               QUESTION, 2, "handle_token", "s", token, __VA_ARGS__) >= 0);          \
+                wait_finished((fixture)->bus, heard);                                                                \
+                sd_bus_slot_unref(slot_);                                                                            \
+        } while (0)
+
+static void test_reply_is_heard_word_by_word_at_the_rate(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(heard_done) struct heard heard = { 0 };
+        uint64_t asked_us;
+        unsigned n_words;
+
+        start(fixture, CANBERRA);
+        asked_us = now_us();
+        ask_with(fixture, &heard, "paced", "words_per_second", "d", 40.0);
+        assert_string_equal(heard.outcome, "complete");
+        assert_non_null(strstr(buf_string(&heard.text), " Canberra, not Sydney."));
+        n_words = count(buf_string(&heard.text), " ") + 1;
+        assert_int_equal(count(buf_string(&heard.sources), " "), n_words);
+        assert_int_equal(count(buf_string(&heard.sources), "cloud"), 3);
+        assert_true(now_us() - asked_us >= (n_words - 1) * 25000);
+}
+
+static void test_reply_comes_in_few_pieces_of_whole_words(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(heard_done) struct heard heard = { 0 };
+
+        start(fixture, CANBERRA);
+        ask_with(fixture, &heard, "few", "min_interval_ms", "u", 10000);
+        assert_string_equal(heard.outcome, "complete");
+        /* The first word at once; the rest when the reply has ended, each speaker's in one piece. */
+        assert_string_equal(buf_string(&heard.sources), "opener opener cloud ");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        const struct CMUnitTest tests[] = {
+                TEST(test_reply_is_heard_word_by_word_at_the_rate),
+                TEST(test_reply_comes_in_few_pieces_of_whole_words),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
