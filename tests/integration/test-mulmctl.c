@@ -243,7 +243,8 @@ static void test_usage_errors_have_their_code(void **state)
         expect(start(fixture->address, "--json=xml", NULL), 2, "", "none of: short pretty");
         expect(start(fixture->address, "--timeout=soon", NULL), 2, "", "--timeout=soon");
         expect(start(fixture->address, "--nonsense", NULL), 2, "", "--nonsense");
-        expect(start(fixture->address, "ask", "q", "--words-per-second=fast", NULL), 2, "", "--words-per-second=fast");
+        expect(start(fixture->address, "ask", "q", "--words-per-second=fast", NULL), 2, "",
+               "--words-per-second=fast");
         expect(start(fixture->address, "ask", "q", "--words-per-second=99", NULL), 4, "", "it must be 0.5 to 50");
         expect(start(fixture->address, "ask", "q", "--opener=loud", NULL), 2, "", "--opener=loud");
 }
