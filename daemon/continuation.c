@@ -111,8 +111,10 @@ static bool may_ask_anew(const struct request *request)
 
 static void note_shape(struct request *request, const struct dialect_shape *shape)
 {
-        if (learned_note(&request->owner->learned, request->continuation.endpoint, shape) > 0)
-                requests_save_state(request->owner);
+        if (learned_note(&request->owner->learned, request->continuation.endpoint, shape) <= 0)
+                return;
+        request->owner->has_news = true;
+        requests_save_state(request->owner);
 }
 
 /* A shape that was found by trial is kept for the next question, once it has brought text. */
@@ -154,6 +156,16 @@ static void take_starved(struct request *request)
 
 /* --------------------------------------------------------------------------------------------- reading text */
 
+/* Reasoning counts: a person waits through it too. */
+static void note_delay(struct request *request)
+{
+        const struct continuation *continuation = &request->continuation;
+
+        if (continuation->released)
+                recovery_note_delay(request,
+                                    timers_now_us() - cloud_attempt_times(continuation->attempt)->released_us);
+}
+
 /* Shows the text of the event that was just read. False when that ended the attempt. */
 static bool take_text(struct request *request)
 {
@@ -163,6 +175,8 @@ static bool take_text(struct request *request)
         if (text->n == 0)
                 return true;
         remember_shape(request);
+        if (!continuation->has_text)
+                note_delay(request);
         continuation->has_text = true;
         request_step(request, RACE_EVENT_CLOUD_TEXT);
         if (!continuation->attempt)

@@ -208,6 +208,8 @@ static void stop(struct daemon *daemon)
         if (daemon->engine)
                 engine_close(daemon->engine);
         service_free(daemon->service);
+        if (daemon->requests)
+                requests_save_state(daemon->requests);
         requests_free(daemon->requests);
         daemon->service = NULL;
         daemon->requests = NULL;

@@ -88,6 +88,26 @@ const struct settings_endpoint *recovery_choose(struct request *request, uint64_
         return best->endpoint;
 }
 
+unsigned recovery_opener_words(struct request *request, unsigned max_words)
+{
+        const struct settings *settings = request->owner->settings;
+        const double rate = request->options.words_per_second;
+        const struct settings_endpoint *endpoint;
+        uint64_t at_us;
+
+        endpoint = recovery_choose(request, &at_us);
+        if (!endpoint)
+                return max_words;
+        return delay_words(&shared_state(request, endpoint)->delay, rate > 0 ? rate : settings->words_per_second,
+                           settings->min_words, max_words);
+}
+
+void recovery_note_delay(struct request *request, uint64_t delay_us)
+{
+        delay_note(&shared_state(request, request->continuation.endpoint)->delay, delay_us);
+        request->owner->has_news = true;
+}
+
 /* What a person may be kept waiting: as long as for any first text, within the request's time. */
 static uint64_t patience_us(const struct race *race, uint64_t now_us)
 {

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/core/delay.h"
 #include "daemon/core/dialect.h"
 #include "daemon/core/learned.h"
 #include "daemon/core/merge.h"
@@ -112,6 +113,7 @@ struct request {
 /* What all requests know of an endpoint. */
 struct requests_endpoint {
         struct retry_health health;
+        struct delay delay;  /* from the body to the first text */
         const char *failing; /* the name of its last attempt's failure, NULL after a success */
 };
 
@@ -128,6 +130,7 @@ struct requests {
         char *state_path;                    /* where that is kept; NULL: nowhere */
         struct requests_endpoint *endpoints; /* in the order of settings->endpoints */
         bool cloud_failing;                  /* the last attempt of any request did */
+        bool has_news;                       /* something was learned that is not in the file */
         struct requests_statistics statistics;
 };
 
@@ -144,9 +147,6 @@ void request_note(struct request *request, const char *error, const char *format
 void request_forget_note(struct request *request);
 
 struct request *request_free(struct request *request);
-
-/* requests.c */
-void requests_save_state(struct requests *requests);
 
 /* continuation.c */
 void continuation_init(struct request *request);
@@ -194,6 +194,12 @@ const struct settings_endpoint *recovery_choose(struct request *request, uint64_
 /* The attempt at continuation.endpoint is over: CLOUD_LOST, where the race was told when to make another, or
  * CLOUD_FAILED. */
 enum race_event_type recovery_decide(struct request *request, const struct recovery_failure *failure);
+
+/* Words of an opener that covers the delay of the endpoint that is to be asked. */
+unsigned recovery_opener_words(struct request *request, unsigned max_words);
+
+/* The attempt has brought its first text, so long after its body was sent. */
+void recovery_note_delay(struct request *request, uint64_t delay_us);
 
 void recovery_record(struct request *request, const char *reason);
 void recovery_note_failure(struct request *request); /* request_note() has it */

@@ -77,7 +77,7 @@ static bool submit(struct request *request, bool opening)
                 .id = ++request->owner->last_job,
                 .kind = opening ? ENGINE_JOB_OPENER : ENGINE_JOB_COMPLETION,
                 .min_words = MIN(settings->min_words, max_words),
-                .max_words = opening ? max_words : COMPLETION_MAX_WORDS,
+                .max_words = opening ? recovery_opener_words(request, max_words) : COMPLETION_MAX_WORDS,
                 .confidence = options->opener == REQUEST_OPENER_ALWAYS ? 0 : settings->confidence,
                 .seed = options->seed > 0 ? options->seed : settings->seed,
         };

@@ -110,8 +110,12 @@ int requests_new(struct requests **ret_requests, const struct settings *settings
 struct requests *requests_free(struct requests *requests); /* frees live ones without a word to their sinks */
 
 /* Reads how endpoints turned out to want to be asked from a file, and keeps it there from now on. What cannot be read
- * or written is logged and costs an attempt later, no more. */
+ * or written is logged and costs an attempt later, no more. Their usual delays are kept with it. */
 void requests_keep_state(struct requests *requests, const char *path);
+
+/* Writes what was learned, where it is to be kept. At the daemon's end too: delays alone are not worth a write each.
+ */
+void requests_save_state(struct requests *requests);
 
 /* For engine_new(): routes a word to its request; userdata is the struct requests. */
 void requests_engine_word(void *userdata, const struct engine_word *word);
@@ -129,6 +133,16 @@ struct requests_statistics {
         uint64_t n_asked, n_complete, n_local, n_cancelled, n_failed;
 };
 void requests_statistics(const struct requests *requests, struct requests_statistics *ret_statistics);
+
+/* How soon an endpoint gives its first text after the body, and what that means for openers. */
+struct requests_delay {
+        const char *endpoint;
+        uint64_t mean_us, deviation_us;
+        unsigned n_words; /* of an opener, at the configured rate */
+};
+
+/* Of the i-th endpoint in order of preference for which one is known; false past the last. */
+bool requests_delay(const struct requests *requests, size_t i, struct requests_delay *ret_delay);
 
 /* Accepts a question; nothing happens before request_start(), so that the caller can reply first. The prompt is
  * copied, valid UTF-8 without NUL and within the limits, as the caller has checked. `log_name` names the request in

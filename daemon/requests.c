@@ -60,6 +60,16 @@ struct requests *requests_free(struct requests *requests)
         return NULL;
 }
 
+static void find_delays(struct requests *requests, const struct buf *text)
+{
+        for (size_t i = 0; i < requests->settings->n_endpoints; i++) {
+                _cleanup_(buf_done) struct buf key = BUF_NULL;
+
+                if (learned_key(&requests->settings->endpoints[i], &key) == 0)
+                        (void)delay_parse(buf_string(text), text->n, key.data, &requests->endpoints[i].delay);
+        }
+}
+
 void requests_keep_state(struct requests *requests, const char *path)
 {
         _cleanup_(buf_done) struct buf text = BUF_NULL, error = BUF_NULL;
@@ -71,10 +81,26 @@ void requests_keep_state(struct requests *requests, const char *path)
         r = files_read(path, LEARNED_TEXT_MAX, &text, &error);
         if (r == 0)
                 r = learned_parse(&requests->learned, buf_string(&text), text.n);
-        if (r == 0 && text.n > 0 && requests->learned.n == 0)
+        if (r == 0)
+                find_delays(requests, &text);
+        if (r == 0 && text.n > 0 && text.data[0] != '#') /* ours begins with a comment */
                 r = -EBADMSG;
         if (r < 0)
                 log_warning("What was learned about endpoints cannot be read from %s: %s.", path, strerror(-r));
+}
+
+static int print_delays(const struct requests *requests, struct buf *text)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < requests->settings->n_endpoints; i++) {
+                _cleanup_(buf_done) struct buf key = BUF_NULL;
+
+                r = learned_key(&requests->settings->endpoints[i], &key);
+                if (r == 0)
+                        r = delay_print(&requests->endpoints[i].delay, key.data, text);
+        }
+        return r;
 }
 
 void requests_save_state(struct requests *requests)
@@ -82,14 +108,17 @@ void requests_save_state(struct requests *requests)
         _cleanup_(buf_done) struct buf text = BUF_NULL;
         int r;
 
-        if (!requests->state_path)
+        if (!requests->state_path || !requests->has_news)
                 return;
         r = learned_print(&requests->learned, &text);
+        if (r == 0)
+                r = print_delays(requests, &text);
         if (r == 0)
                 r = statefile_write(requests->state_path, buf_string(&text), text.n);
         if (r < 0)
                 log_warning("What was learned about endpoints cannot be kept in %s: %s.", requests->state_path,
                             strerror(-r));
+        requests->has_news = false;
 }
 
 void requests_reap(struct requests *requests)
@@ -118,4 +147,28 @@ const char *requests_cloud_state(const struct requests *requests)
 void requests_statistics(const struct requests *requests, struct requests_statistics *ret_statistics)
 {
         *ret_statistics = requests->statistics;
+}
+
+bool requests_delay(const struct requests *requests, size_t i, struct requests_delay *ret_delay)
+{
+        const struct settings *settings = requests->settings;
+
+        for (size_t k = 0; k < settings->n_endpoint_names; k++) {
+                const struct settings_endpoint *endpoint =
+                        settings_find_endpoint(settings, settings->endpoint_names[k]);
+                const struct delay *delay =
+                        endpoint ? &requests->endpoints[endpoint - settings->endpoints].delay : NULL;
+
+                if (!delay || !delay->is_known || i-- > 0)
+                        continue;
+                *ret_delay = (struct requests_delay){
+                        .endpoint = endpoint->name,
+                        .mean_us = (uint64_t)delay->mean_us,
+                        .deviation_us = (uint64_t)delay->deviation_us,
+                        .n_words = delay_words(delay, settings->words_per_second, settings->min_words,
+                                               settings->max_words),
+                };
+                return true;
+        }
+        return false;
 }

@@ -13,21 +13,35 @@
 
 DEFINE_CLEANUP(cJSON *, cJSON_Delete);
 
+/* A line for each endpoint that has answered. */
+static void print_delays(const cJSON *delays)
+{
+        const cJSON *delay;
+
+        cJSON_ArrayForEach(delay, delays)
+        {
+                printf("          %s: first text after %.0f ms (deviation %.0f ms), openers of %" PRIu64 " words\n",
+                       json_string(delay, "endpoint"), (double)json_number(delay, "first_text_us") / 1e3,
+                       (double)json_number(delay, "deviation_us") / 1e3, json_number(delay, "opener_words"));
+        }
+}
+
 static void print_human(const cJSON *properties)
 {
         const cJSON *statistics = cJSON_GetObjectItemCaseSensitive(properties, "Statistics");
 
         printf("mulmd %s, %s\n"
                "   model: %s\n"
-               "   cloud: %s\n"
-               "requests: %" PRIu64 " active\n"
+               "   cloud: %s\n",
+               json_string(properties, "Version"), json_string(properties, "State"), json_string(properties, "Model"),
+               json_string(properties, "CloudState"));
+        print_delays(cJSON_GetObjectItemCaseSensitive(statistics, "delays"));
+        printf("requests: %" PRIu64 " active\n"
                "          %" PRIu64 " asked: %" PRIu64 " complete, %" PRIu64 " local, %" PRIu64 " cancelled, %" PRIu64
                " failed\n",
-               json_string(properties, "Version"), json_string(properties, "State"), json_string(properties, "Model"),
-               json_string(properties, "CloudState"), json_number(properties, "ActiveRequests"),
-               json_number(statistics, "asked"), json_number(statistics, "complete"),
-               json_number(statistics, "local"), json_number(statistics, "cancelled"),
-               json_number(statistics, "failed"));
+               json_number(properties, "ActiveRequests"), json_number(statistics, "asked"),
+               json_number(statistics, "complete"), json_number(statistics, "local"),
+               json_number(statistics, "cancelled"), json_number(statistics, "failed"));
 }
 
 /* The properties under the names that JSON has elsewhere in mulmctl. */

@@ -160,17 +160,64 @@ static int property_active_requests(_unused_ sd_bus *bus, _unused_ const char *p
         return sd_bus_message_append(reply, "u", (uint32_t)requests_n_live(service->requests));
 }
 
+static int append_delay(sd_bus_message *message, const struct requests_delay *delay)
+{
+        return sd_bus_message_append(message, "a{sv}", 4, "endpoint", "s", delay->endpoint, "first_text_us", "t",
+                                     delay->mean_us, "deviation_us", "t", delay->deviation_us, "opener_words", "u",
+                                     (uint32_t)delay->n_words);
+}
+
+/* An entry of its own: aa{sv}, in order of preference. */
+static int append_delays(sd_bus_message *message, const struct requests *requests)
+{
+        struct requests_delay delay;
+        int r;
+
+        if ((r = sd_bus_message_open_container(message, 'e', "sv")) < 0 ||
+            (r = sd_bus_message_append(message, "s", "delays")) < 0 ||
+            (r = sd_bus_message_open_container(message, 'v', "aa{sv}")) < 0 ||
+            (r = sd_bus_message_open_container(message, 'a', "a{sv}")) < 0)
+                return r;
+        for (size_t i = 0; requests_delay(requests, i, &delay); i++) {
+                r = append_delay(message, &delay);
+                if (r < 0)
+                        return r;
+        }
+        if ((r = sd_bus_message_close_container(message)) < 0 || (r = sd_bus_message_close_container(message)) < 0)
+                return r;
+        return sd_bus_message_close_container(message);
+}
+
+static int append_counts(sd_bus_message *message, const struct requests_statistics *statistics)
+{
+        const struct {
+                const char *key;
+                uint64_t n;
+        } counts[] = {
+                { "asked", statistics->n_asked },   { "complete", statistics->n_complete },
+                { "local", statistics->n_local },   { "cancelled", statistics->n_cancelled },
+                { "failed", statistics->n_failed },
+        };
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(counts); i++)
+                r = sd_bus_message_append(message, "{sv}", counts[i].key, "t", counts[i].n);
+        return r;
+}
+
 static int property_statistics(_unused_ sd_bus *bus, _unused_ const char *path, _unused_ const char *interface,
                                _unused_ const char *property, sd_bus_message *reply, void *userdata,
                                _unused_ sd_bus_error *error)
 {
         struct service *service = userdata;
         struct requests_statistics statistics;
+        int r;
 
         requests_statistics(service->requests, &statistics);
-        return sd_bus_message_append(reply, "a{sv}", 5, "asked", "t", statistics.n_asked, "complete", "t",
-                                     statistics.n_complete, "local", "t", statistics.n_local, "cancelled", "t",
-                                     statistics.n_cancelled, "failed", "t", statistics.n_failed);
+        if ((r = sd_bus_message_open_container(reply, 'a', "{sv}")) < 0 ||
+            (r = append_counts(reply, &statistics)) < 0 || (r = append_delays(reply, service->requests)) < 0)
+                return r;
+        return sd_bus_message_close_container(reply);
 }
 
 static const sd_bus_vtable service_vtable[] = {

@@ -33,6 +33,7 @@ static const struct key settings_keys[] = {
         { "Model", "Threads", KEY_KIND_UNSIGNED, AT(threads), "0", 0, 64, NULL },
         { "Opener", "MinWords", KEY_KIND_UNSIGNED, AT(min_words), "4", 1, 32, NULL },
         { "Opener", "MaxWords", KEY_KIND_UNSIGNED, AT(max_words), "8", 1, 32, NULL },
+        { "Opener", "WordsPerSecond", KEY_KIND_DECIMAL, AT(words_per_second), "2.5", 0.5, 50, NULL },
         { "Opener", "Confidence", KEY_KIND_DECIMAL, AT(confidence), "model", 0, 1, confidence_words },
         { "Opener", "Seed", KEY_KIND_INTEGER, AT(seed), "0", 0, 4294967295, NULL },
         { "Cloud", "Endpoints", KEY_KIND_NAMES, AT(endpoint_names), NULL, 0, 0, NULL },

@@ -15,7 +15,8 @@
 
 #define N_FIELDS 8 /* three of the key, five of the shape */
 
-static const char head[] = "# How endpoints turned out to want to be asked. Without this file it is learned anew.\n";
+static const char head[] =
+        "# How endpoints want to be asked, and how soon they answer. Without this file it is learned anew.\n";
 
 static const char *const forms[] = { "prefill", "instruction", "anchor" };
 static const char *const prefills[] = { "plain", "prefix", "continue" };
@@ -57,7 +58,7 @@ static int add_field(struct buf *key, const char *text)
         return r;
 }
 
-static int make_key(const struct settings_endpoint *endpoint, struct buf *key)
+int learned_key(const struct settings_endpoint *endpoint, struct buf *key)
 {
         const char *const fields[] = { endpoint->url, endpoint->dialect, endpoint->model };
         int r = 0;
@@ -85,7 +86,7 @@ bool learned_find(const struct learned *learned, const struct settings_endpoint 
         _cleanup_(buf_done) struct buf key = BUF_NULL;
         const struct learned_entry *entry;
 
-        if (make_key(endpoint, &key) < 0)
+        if (learned_key(endpoint, &key) < 0)
                 return false;
         entry = find(learned, buf_string(&key));
         if (!entry)
@@ -128,7 +129,7 @@ static int note(struct learned *learned, const char *key, const struct dialect_s
 int learned_note(struct learned *learned, const struct settings_endpoint *endpoint, const struct dialect_shape *shape)
 {
         _cleanup_(buf_done) struct buf key = BUF_NULL;
-        int r = make_key(endpoint, &key);
+        int r = learned_key(endpoint, &key);
 
         return r < 0 ? r : note(learned, buf_string(&key), shape);
 }

@@ -28,6 +28,9 @@ struct learned {
 void learned_init(struct learned *learned);
 void learned_done(struct learned *learned);
 
+/* Appends what an endpoint is known by: URL, dialect and model, one line. 0, -ENOMEM. */
+int learned_key(const struct settings_endpoint *endpoint, struct buf *key);
+
 /* False where nothing was learned. */
 bool learned_find(const struct learned *learned, const struct settings_endpoint *endpoint,
                   struct dialect_shape *ret_shape);

@@ -53,6 +53,7 @@ struct settings {
 
         /* [Opener] */
         unsigned min_words, max_words;
+        double words_per_second;
         double confidence; /* or SETTINGS_OF_MODEL */
         uint64_t seed;     /* 0: greedy */
 

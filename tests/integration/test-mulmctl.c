@@ -255,13 +255,15 @@ static void test_status_is_the_default_verb(void **state)
 
         ask(fixture->bus, FAKE_REQUESTS_HOLD, "a");
         expect(start(fixture->address, NULL), 0,
-               "mulmd 1.0.0, ready\n   model: fake-1m\n   cloud: ready\nrequests: 1 active\n"
+               "mulmd 1.0.0, ready\n   model: fake-1m\n   cloud: ready\n"
+               "          fake: first text after 905 ms (deviation 120 ms), openers of 4 words\nrequests: 1 active\n"
                "          1 asked: 0 complete, 0 local, 0 cancelled, 0 failed\n",
                NULL);
         expect(start(fixture->address, "status", "--json=short", NULL), 0,
                "{\"version\":\"1.0.0\",\"model\":\"fake-1m\",\"state\":\"ready\",\"cloud_state\":\"ready\","
                "\"active_requests\":1,\"statistics\":{\"asked\":1,\"complete\":0,\"local\":0,\"cancelled\":0,"
-               "\"failed\":0}}\n",
+               "\"failed\":0,\"delays\":[{\"endpoint\":\"fake\",\"first_text_us\":905000,\"deviation_us\":120000,"
+               "\"opener_words\":4}]}}\n",
                NULL);
 }
 

@@ -143,11 +143,35 @@ static void test_reply_comes_in_few_pieces_of_whole_words(void **state)
         assert_string_equal(buf_string(&heard.sources), "opener opener cloud ");
 }
 
+static void test_quick_cloud_shortens_the_next_opener(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_free_ char *option = NULL, *said = NULL;
+        unsigned n_words[2] = { 0 };
+
+        start(fixture, CANBERRA);
+        for (unsigned i = 0; i < ARRAY_SIZE(n_words); i++) {
+                _cleanup_(heard_done) struct heard heard = { 0 };
+                char token[8];
+
+                (void)snprintf(token, sizeof(token), "q%u", i);
+                ask_with(fixture, &heard, token, "opener", "s", "always"); /* as many words as it may */
+                n_words[i] = heard.n_words;
+        }
+        assert_int_equal(n_words[0], 8);
+        assert_int_equal(n_words[1], 4);
+        assert_true(asprintf(&option, "--address=%s", fixture->address) > 0);
+        said = process_run((const char *[]){ getenv("MULMCTL"), option, NULL }, NULL);
+        assert_non_null(strstr(said, "primary: first text after"));
+        assert_non_null(strstr(said, "openers of 4 words"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         const struct CMUnitTest tests[] = {
                 TEST(test_reply_is_heard_word_by_word_at_the_rate),
+                TEST(test_quick_cloud_shortens_the_next_opener),
                 TEST(test_reply_comes_in_few_pieces_of_whole_words),
         };
 

@@ -270,6 +270,14 @@ void requests_statistics(const struct requests *requests, struct requests_statis
         *ret_statistics = requests->statistics;
 }
 
+bool requests_delay(_unused_ const struct requests *requests, size_t i, struct requests_delay *ret_delay)
+{
+        *ret_delay = (struct requests_delay){
+                .endpoint = "fake", .mean_us = 905000, .deviation_us = 120000, .n_words = 4
+        };
+        return i == 0;
+}
+
 static const struct step *find_steps(const char *prompt)
 {
         const struct script *script = scripts;
