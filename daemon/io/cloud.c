@@ -158,16 +158,31 @@ static void attempt_deliver(struct cloud_attempt *attempt)
         attempt->fn(attempt->userdata, &event);
 }
 
-/* libcurl (7.88 to 8.x) puts the RST_STREAM of a removed transfer into a buffer that nothing empties before the
- * connection's next use, while a server that has the whole question goes on answering, at somebody's cost. So the
- * connection is closed too, which libcurl does not do where another transfer uses it and sends the reset along.
- * Before its body is sent, a stream costs nobody anything, and the connection stays. */
+/* libcurl 7.88 leaves small frames, such as the RST_STREAM of a transfer that was removed, in a buffer until the
+ * connection is next written to; unpausing what is not paused does that, and nothing else. */
+static void cloud_flush(struct cloud *cloud)
+{
+        for (struct cloud_attempt *attempt = cloud->attempts; attempt; attempt = attempt->next) {
+                if (!attempt->added || attempt->ended)
+                        continue;
+                curl_easy_pause(attempt->easy, CURLPAUSE_RECV);
+                curl_easy_pause(attempt->easy, CURLPAUSE_CONT);
+        }
+}
+
+/* The server must hear of it at once, since it goes on answering, at somebody's cost. A connection that other
+ * transfers use carries the reset; one that was this stream's alone, which nothing would write to, is closed. */
 static void attempt_remove(struct cloud_attempt *attempt)
 {
-        if (attempt->released && !attempt->ended)
+        struct cloud *cloud = attempt->cloud;
+
+        attempt->added = false;
+        if (!attempt->ended)
                 curl_easy_setopt(attempt->easy, CURLOPT_FORBID_REUSE, 1L);
-        curl_multi_remove_handle(curlloop_multi(attempt->cloud->curlloop), attempt->easy);
-        curlloop_kick(attempt->cloud->curlloop); /* transfers that waited for this one's connection go on */
+        curl_multi_remove_handle(curlloop_multi(cloud->curlloop), attempt->easy);
+        if (!attempt->ended)
+                cloud_flush(cloud);
+        curlloop_kick(cloud->curlloop); /* transfers that waited for this one's connection go on */
 }
 
 static void attempt_destroy(struct cloud_attempt *attempt)

@@ -81,9 +81,8 @@ void cloud_release(struct cloud_attempt *attempt, struct buf *body);
 
 const struct cloud_times *cloud_attempt_times(const struct cloud_attempt *attempt);
 
-/* Ends the stream if it is still open, no callback follows: by RST_STREAM (at the latest with the connection's next
- * request), or where the whole body is on its way and nothing else uses the connection, by closing that. Accepts
- * NULL, returns NULL. */
+/* Ends the stream if it is still open, and no callback follows. The server hears of it at once: by RST_STREAM on a
+ * connection that others use, else by the connection's end. Accepts NULL, returns NULL. */
 struct cloud_attempt *cloud_attempt_close(struct cloud_attempt *attempt);
 
 /* For a reply that is whole although its stream is not over: lets the stream end by itself, so that the connection is

@@ -5,6 +5,7 @@
  * over the wire, when, and over which connection.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -274,8 +275,8 @@ static void test_requests_at_once_share_one_connection(void **state)
         assert_null(strstr(process_output(fixture->server, PROCESS_STREAM_OUTPUT), "\"connection\": 2"));
 }
 
-/* The reset waits in libcurl for the connection's next request, and comes before that. */
-static void test_cancelled_upload_resets_the_stream_and_keeps_the_connection(void **state)
+/* A stream that is alone on its connection takes that with it, before its body is sent too. */
+static void test_cancelled_upload_ends_the_connection_at_once(void **state)
 {
         struct fixture *fixture = *state;
         struct heard heard;
@@ -284,13 +285,11 @@ static void test_cancelled_upload_resets_the_stream_and_keeps_the_connection(voi
         heard_open(&heard, fixture);
         run_until_server_at_us(fixture, "request");
         heard_done(&heard);
+        free(run_until_server(fixture, "\"event\": \"closed\", \"connection\": 1"));
 
         heard_open(&heard, fixture);
-        free(run_until_server(fixture, "\"event\": \"reset\", \"connection\": 1, \"stream\": 1, "));
-        free(run_until_server(fixture, "\"event\": \"request\", \"connection\": 1, \"stream\": 3, "));
         heard_release(&heard, "{}");
         check_whole_stream(&heard);
-        assert_true(cloud_attempt_times(heard.attempt)->reused);
         heard_done(&heard);
 }
 
@@ -313,25 +312,72 @@ static void test_attempt_closed_in_mid_body_ends_the_connection(void **state)
         heard_done(&heard);
 }
 
-static void test_attempt_closed_in_mid_body_resets_its_stream_of_a_shared_connection(void **state)
+/* Two on one connection; `first` is closed while the other is silent, and is reset without waiting for its next word.
+ */
+static void close_one_of_two(struct fixture *fixture, struct heard *first)
+{
+        struct heard second;
+
+        heard_open(&second, fixture);
+        heard_release(&second, "{}");
+        run_until(fixture, &second.n_bytes, 1);
+        heard_done(first);
+        free(run_until_server(fixture, "\"event\": \"reset\", \"connection\": 1, \"stream\": 1, "));
+        assert_int_equal(second.n_bytes, 1);
+        process_signal(fixture->server, SIGUSR1);
+        check_whole_stream(&second);
+        heard_done(&second);
+        assert_null(strstr(process_output(fixture->server, PROCESS_STREAM_OUTPUT), "\"connection\": 2"));
+}
+
+#define UNTIL_SIGNAL "{\"steps\": [\"data: one\\n\\n\", {\"signal\": true}, \"data: two\\n\\n\"]}"
+
+static void test_attempt_closed_in_mid_answer_is_reset_at_once_beside_another(void **state)
 {
         struct fixture *fixture = *state;
-        struct heard first, second;
+        struct heard first;
 
-        serve_tls(fixture,
-                  "[{\"steps\": [\"data: one\\n\\n\", {\"stall\": true}]}, "
-                  "{\"steps\": [\"data: one\\n\\n\", \"data: two\\n\\n\"]}]",
-                  "good", "2");
+        serve_tls(fixture, "[{\"steps\": [\"data: one\\n\\n\", {\"stall\": true}]}, " UNTIL_SIGNAL "]", "good", "2");
         heard_open(&first, fixture);
         heard_release(&first, "{}");
         run_until(fixture, &first.n_bytes, 1);
-        heard_open(&second, fixture);
-        free(run_until_server(fixture, "\"event\": \"request\", \"connection\": 1, \"stream\": 3, "));
-        heard_done(&first);
-        heard_release(&second, "{}");
-        free(run_until_server(fixture, "\"event\": \"reset\", \"connection\": 1, \"stream\": 1, "));
-        check_whole_stream(&second);
-        heard_done(&second);
+        close_one_of_two(fixture, &first);
+}
+
+static void test_attempt_closed_before_its_answer_is_reset_at_once_beside_another(void **state)
+{
+        struct fixture *fixture = *state;
+        struct heard first;
+
+        serve_tls(fixture, "[{\"at\": \"body\", \"steps\": [{\"stall\": true}]}, " UNTIL_SIGNAL "]", "good", "2");
+        heard_open(&first, fixture);
+        heard_release(&first, "{}");
+        run_until_server_at_us(fixture, "body");
+        close_one_of_two(fixture, &first);
+}
+
+static void test_cancelled_upload_is_reset_at_once_beside_another(void **state)
+{
+        struct fixture *fixture = *state;
+        struct heard first;
+
+        serve_tls(fixture, "[{\"steps\": [{\"stall\": true}]}, " UNTIL_SIGNAL "]", "good", "2");
+        heard_open(&first, fixture);
+        run_until_server_at_us(fixture, "request");
+        close_one_of_two(fixture, &first);
+}
+
+static void test_attempt_closed_on_http_1_1_ends_its_connection(void **state)
+{
+        struct fixture *fixture = *state;
+        struct heard heard;
+
+        serve_plain(fixture, STALLED, "1.1");
+        heard_open(&heard, fixture);
+        heard_release(&heard, "{}");
+        run_until(fixture, &heard.n_bytes, 1);
+        heard_done(&heard);
+        run_until_server_at_us(fixture, "closed");
 }
 
 static void test_attempt_closed_before_it_is_connected_says_nothing_more(void **state)
@@ -430,9 +476,12 @@ int main(void)
                 TEST(test_url_that_cannot_be_is_told_at_once),
                 TEST(test_second_request_goes_over_the_kept_connection),
                 TEST(test_requests_at_once_share_one_connection),
-                TEST(test_cancelled_upload_resets_the_stream_and_keeps_the_connection),
+                TEST(test_cancelled_upload_ends_the_connection_at_once),
                 TEST(test_attempt_closed_in_mid_body_ends_the_connection),
-                TEST(test_attempt_closed_in_mid_body_resets_its_stream_of_a_shared_connection),
+                TEST(test_attempt_closed_in_mid_answer_is_reset_at_once_beside_another),
+                TEST(test_attempt_closed_before_its_answer_is_reset_at_once_beside_another),
+                TEST(test_cancelled_upload_is_reset_at_once_beside_another),
+                TEST(test_attempt_closed_on_http_1_1_ends_its_connection),
                 TEST(test_attempt_closed_before_it_is_connected_says_nothing_more),
                 TEST(test_answer_while_the_upload_is_paused_is_heard_at_once),
                 TEST(test_headers_about_another_try_are_told),

@@ -10,6 +10,7 @@ It listens on a free port of 127.0.0.1 and prints what it sees as JSON lines, th
     {"t_us": ..., "event": "request", "connection": 1, "stream": 1, "headers": {":method": "POST", ...}}
     {"t_us": ..., "event": "body", "connection": 1, "stream": 1, "n": 812, "body": "..."}
     {"t_us": ..., "event": "reset", "connection": 1, "stream": 1, "code": 8}
+    {"t_us": ..., "event": "ping", "connection": 1}
     {"t_us": ..., "event": "closed", "connection": 1}
 
 t_us is CLOCK_MONOTONIC in microseconds, the clock of timers_now_us(). Of a body above 4096 bytes the last 4096 are
@@ -26,12 +27,14 @@ list of answers: the first request gets the first, and so on; the last one is fo
     {"reset": 2}        RST_STREAM with this code; a TCP reset on HTTP/1.1
     {"goaway": 0, "last": 1}   GOAWAY; the stream goes on
     {"close": "clean"}  end of the connection: "clean" (FIN, with TLS's close_notify) or "abort" (TCP reset)
+    {"signal": true}    waits for a SIGUSR1, which is for all that wait
     {"stall": true}     nothing more, until the client leaves
 """
 import argparse
 import asyncio
 import json
 import os
+import signal
 import ssl
 import sys
 import time
@@ -65,6 +68,11 @@ class Scenario:
                 text = file.read()
         self.answers = json.loads(text)
         self.used = 0
+        self.signal = asyncio.Event()
+
+    def on_signal(self):
+        self.signal.set()
+        self.signal = asyncio.Event()
 
     def take(self):
         answer = self.answers[min(self.used, len(self.answers) - 1)]
@@ -91,8 +99,10 @@ async def play(answer, stream):
         elif "close" in step:
             stream.close(step["close"])
             return
+        elif "signal" in step:
+            await stream.scenario.signal.wait()
         elif "stall" in step:
-            await asyncio.Event().wait()
+            await stream.stall()
         else:
             sys.exit(f"unknown step: {step}")
     await stream.end()
@@ -107,8 +117,8 @@ def close_writer(writer, how):
 
 class Http2Stream:
     def __init__(self, connection, number):
-        self.connection, self.number = connection, number
-        self.answer = connection.scenario.take()
+        self.connection, self.number, self.scenario = connection, number, connection.scenario
+        self.answer = self.scenario.take()
         self.body = b""
         self.task = None
 
@@ -149,6 +159,9 @@ class Http2Stream:
     def close(self, how):
         close_writer(self.connection.writer, how)
 
+    async def stall(self):
+        await asyncio.Event().wait()
+
     async def end(self):
         self.connection.h2.end_stream(self.number)
         await self.connection.flush()
@@ -181,6 +194,8 @@ class Http2Connection:
             log("reset", connection=self.number, stream=event.stream_id, code=int(event.error_code))
             if self.streams[event.stream_id].task:
                 self.streams[event.stream_id].task.cancel()
+        elif isinstance(event, h2.events.PingReceived):
+            log("ping", connection=self.number)
         elif isinstance(event, h2.events.WindowUpdated):
             self.window.set()
 
@@ -253,6 +268,11 @@ class Http1Stream:
         close_writer(self.writer, how)
         raise Gone
 
+    async def stall(self):
+        while await self.reader.read(65536):
+            pass
+        raise Gone
+
     async def end(self):
         self.writer.write(b"0\r\n\r\n")
         await self.writer.drain()
@@ -301,6 +321,7 @@ class Server:
             context.load_cert_chain(*self.options.tls)
             context.set_alpn_protocols({"2": ["h2"], "1.1": ["http/1.1"]}[self.options.http])
         server = await asyncio.start_server(self.on_connection, "127.0.0.1", 0, ssl=context)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.scenario.on_signal)
         log("listening", port=server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
