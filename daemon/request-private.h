@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * What request.c (the race and its actions), continuation.c (the cloud's part), recovery.c (whom it asks next),
- * showing.c (what the caller sees, and when) and requests.c (the set) share, and nobody else includes.
+ * What request.c (the race and its actions), speech.c (the μLM's part), continuation.c (the cloud's part), recovery.c
+ * (whom it asks next), showing.c (what the caller sees, and when) and requests.c (the set) share, and nobody else
+ * includes.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "daemon/core/pace.h"
 #include "daemon/core/retry.h"
 #include "daemon/core/sse.h"
+#include "daemon/core/vet.h"
 #include "daemon/request.h"
 
 /* Values of an answer's headers that say when to ask again; longer ones are none. */
@@ -95,8 +97,9 @@ struct request {
         struct recovery recovery;
         struct showing showing;
         struct timer_node timer;
-        uint64_t job; /* of the engine; 0: none */
-        bool opening; /* the job is the opener's, not the completion's */
+        struct vet vet; /* of the opener's words */
+        uint64_t job;   /* of the engine; 0: none */
+        bool opening;   /* the job is the opener's, not the completion's */
         bool started;
         bool is_over;               /* the sink has been told the outcome */
         enum race_state told_state; /* what the caller knows of the race: an end only with its outcome */
@@ -104,10 +107,10 @@ struct request {
         uint32_t sequence;
         uint64_t asked_us, first_word_us, last_opener_word_us, released_us;
         unsigned n_opener_words;
-        const char *opener_reason;
-        const char *error;  /* a REQUEST_ERROR_ name or "" */
-        struct buf message; /* its sentence */
-        struct buf delta;   /* scratch */
+        const char *opener_reason; /* why it ended, or why there is none; "" before */
+        const char *error;         /* a REQUEST_ERROR_ name or "" */
+        struct buf message;        /* its sentence */
+        struct buf delta;          /* scratch */
 };
 
 /* What all requests know of an endpoint. */
@@ -167,6 +170,16 @@ void continuation_note_timeout(struct request *request);
 
 /* Ends the attempt where one is open and records why: by a reset, or after its end marker by itself. */
 void continuation_close(struct request *request, const char *reason);
+
+/* speech.c */
+void speech_init(struct request *request, const char *prompt);
+void speech_done(struct request *request);
+
+/* Submits a job: the opener's, or the completion's. False where that failed. */
+bool speech_start(struct request *request, bool opening);
+
+/* The job's further words are not wanted. */
+void speech_stop(struct request *request);
 
 /* showing.c */
 void showing_init(struct request *request);

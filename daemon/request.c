@@ -13,8 +13,6 @@
 #include "daemon/request-private.h"
 #include "libmulm/base/utf8.h"
 
-#define COMPLETION_MAX_WORDS 40 /* past that a micro model has nothing to say that is worth hearing */
-
 const char *request_source_name(enum request_source source)
 {
         switch (source) {
@@ -46,69 +44,13 @@ void request_forget_note(struct request *request)
         buf_clear(&request->message);
 }
 
-/* ------------------------------------------------------------------------------------------- engine's part */
-
-static int prompt_copy(struct prompt *ret_copy, const struct request *request)
-{
-        struct prompt copy = PROMPT_NULL;
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < request->prompt.n_messages; i++) {
-                const struct prompt_message *message = &request->prompt.messages[i];
-
-                r = prompt_add(&copy, message->role, message->text, strlen(message->text));
-        }
-        if (r == 0 && !request->opening)
-                r = prompt_set_said(&copy, buf_string(&request->merge.shown), request->merge.shown.n);
-        if (r < 0) {
-                prompt_done(&copy);
-                return r;
-        }
-        *ret_copy = copy;
-        return 0;
-}
-
-static bool submit(struct request *request, bool opening)
-{
-        const struct settings *settings = request->owner->settings;
-        const struct request_options *options = &request->options;
-        unsigned max_words = options->max_opener_words > 0 ? options->max_opener_words : settings->max_words;
-        struct engine_job job = {
-                .id = ++request->owner->last_job,
-                .kind = opening ? ENGINE_JOB_OPENER : ENGINE_JOB_COMPLETION,
-                .min_words = MIN(settings->min_words, max_words),
-                .max_words = opening ? recovery_opener_words(request, max_words) : COMPLETION_MAX_WORDS,
-                .confidence = options->opener == REQUEST_OPENER_ALWAYS ? 0 : settings->confidence,
-                .seed = options->seed > 0 ? options->seed : settings->seed,
-        };
-        int r;
-
-        request->opening = opening;
-        r = prompt_copy(&job.prompt, request);
-        if (r == 0)
-                r = engine_submit(request->owner->engine, &job);
-        if (r < 0) {
-                request_note(request, "Model", "The model could not take the question up: %s.", strerror(-r));
-                return false;
-        }
-        request->job = job.id;
-        return true;
-}
-
-static void drop_job(struct request *request)
-{
-        if (request->job != 0)
-                engine_cancel(request->owner->engine, request->job);
-        request->job = 0;
-}
-
 /* --------------------------------------------------------------------------------------------- performing */
 
 static void hand_off(struct request *request)
 {
         const struct request_handoff handoff = {
                 .n_words = request->n_opener_words,
-                .reason = request->opener_reason,
+                .reason = *request->opener_reason ? request->opener_reason : "failed",
                 .n_characters = utf8_count(buf_string(&request->merge.shown), request->merge.shown.n),
         };
 
@@ -185,7 +127,7 @@ static void finish(struct request *request)
 {
         if (request->race.outcome == RACE_OUTCOME_COMPLETE && merge_end(&request->merge, &request->delta) == 0)
                 showing_take(request, REQUEST_SOURCE_CLOUD);
-        drop_job(request);
+        speech_stop(request);
         continuation_close(request, "cancelled");
         if (request->race.outcome != RACE_OUTCOME_CANCELLED)
                 showing_end(request);
@@ -199,12 +141,12 @@ static unsigned perform(struct request *request, unsigned actions)
         enum race_event_type event;
         unsigned events = 0;
 
-        if (actions & RACE_ACTION_OPENER_START && !submit(request, true))
+        if (actions & RACE_ACTION_OPENER_START && !speech_start(request, true))
                 events |= 1u << RACE_EVENT_ENGINE_FAILED;
         if (actions & RACE_ACTION_CLOUD_OPEN && !continuation_open(request, &event))
                 events |= 1u << event;
         if (actions & RACE_ACTION_ENGINE_CANCEL)
-                drop_job(request);
+                speech_stop(request);
         if (actions & RACE_ACTION_CLOUD_ABORT)
                 continuation_close(request, *request->error ? request->error : "cancelled");
         if (actions & RACE_ACTION_HANDOFF)
@@ -216,7 +158,7 @@ static unsigned perform(struct request *request, unsigned actions)
                 if (!continuation_release(request))
                         events |= 1u << RACE_EVENT_CLOUD_FAILED;
         }
-        if (actions & RACE_ACTION_LOCAL_START && !submit(request, false))
+        if (actions & RACE_ACTION_LOCAL_START && !speech_start(request, false))
                 events |= 1u << RACE_EVENT_ENGINE_FAILED;
         if (actions & RACE_ACTION_FINISH)
                 finish(request);
@@ -259,73 +201,6 @@ static void on_timer(void *userdata)
                 request_step(request, RACE_EVENT_TIMEOUT);
 }
 
-/* ------------------------------------------------------------------------------------------- engine's words */
-
-static void take_word(struct request *request, const struct engine_word *word)
-{
-        enum request_source source = request->opening ? REQUEST_SOURCE_OPENER : REQUEST_SOURCE_LOCAL;
-        int r;
-
-        request_step(request, RACE_EVENT_WORD);
-        if (!RACE_STATE_IS_LIVE(request->race.state))
-                return;
-        if (request->opening) {
-                request->n_opener_words++;
-                r = merge_opener(&request->merge, word->text, word->n_text, &request->delta);
-        } else {
-                r = merge_local(&request->merge, word->text, word->n_text, &request->delta);
-        }
-        if (r < 0) {
-                drop_job(request);
-                request_note(request, "NoMemory", "No memory for the reply.");
-                request_step(request, RACE_EVENT_ENGINE_FAILED);
-                return;
-        }
-        showing_take(request, source);
-}
-
-static const char *reason_name(enum engine_reason reason)
-{
-        switch (reason) {
-        case ENGINE_REASON_LIMIT: return "limit";
-        case ENGINE_REASON_END: return "end";
-        case ENGINE_REASON_UNSURE: return "unsure";
-        case ENGINE_REASON_FULL: return "full";
-        }
-        return "";
-}
-
-void requests_engine_word(void *userdata, const struct engine_word *word)
-{
-        struct requests *requests = userdata;
-        struct request *request = requests->first;
-
-        while (request && request->job != word->job)
-                request = request->next;
-        if (!request)
-                return;
-
-        switch (word->event) {
-        case ENGINE_EVENT_STARTED: request_step(request, RACE_EVENT_ENGINE_STARTED); break;
-        case ENGINE_EVENT_WORD: take_word(request, word); break;
-        case ENGINE_EVENT_END:
-                request->job = 0;
-                if (request->opening)
-                        request->opener_reason = reason_name(word->reason);
-                request_step(request, request->opening ? RACE_EVENT_OPENER_END : RACE_EVENT_LOCAL_END);
-                break;
-        case ENGINE_EVENT_FAILED:
-                request->job = 0;
-                if (request->opening)
-                        request->opener_reason = "failed";
-                log_line(LOG_WARNING, &(struct log_about){ .request = request->log_name }, "The model failed: %.*s",
-                         (int)word->n_text, word->text);
-                request_note(request, "Model", "%.*s", (int)word->n_text, word->text);
-                request_step(request, RACE_EVENT_ENGINE_FAILED);
-                break;
-        }
-}
-
 /* ---------------------------------------------------------------------------------------------------- life */
 
 static struct race_plan make_plan(struct request *request)
@@ -335,7 +210,7 @@ static struct race_plan make_plan(struct request *request)
         const struct request_options *options = &request->options;
 
         return (struct race_plan){
-                .opener = options->opener != REQUEST_OPENER_NEVER,
+                .opener = !*request->opener_reason,
                 .cloud = recovery_choose(request, &at_us) != NULL,
                 .local = options->cloud != REQUEST_CLOUD_ONLY,
                 .first_text_us = (uint64_t)(settings->first_text_sec * 1e6),
@@ -362,12 +237,12 @@ int request_new(struct request **ret_request, struct requests *requests, const c
         request->owner = requests;
         request->options = *options;
         request->error = "";
-        request->opener_reason = "never";
         request->timer = (struct timer_node){ .fn = on_timer, .userdata = request };
         merge_init(&request->merge);
         request->merge.redraw = options->redraw;
         continuation_init(request);
         showing_init(request);
+        speech_init(request, prompt);
         request->log_name = strdup(log_name);
         r = recovery_init(request);
         if (r == 0)
@@ -429,6 +304,7 @@ struct request *request_free(struct request *request)
 {
         timers_set(request->owner->timers, &request->timer, 0);
         showing_done(request);
+        speech_done(request);
         continuation_done(request);
         recovery_done(request);
         merge_done(&request->merge);

@@ -28,7 +28,7 @@ const char *request_source_name(enum request_source source);
 
 enum request_opener {
         REQUEST_OPENER_AUTO,
-        REQUEST_OPENER_ALWAYS, /* without regard to confidence */
+        REQUEST_OPENER_ALWAYS, /* without regard to confidence, and to what silence.h and claim.h say */
         REQUEST_OPENER_NEVER,
 };
 
@@ -45,6 +45,7 @@ struct request_options {
         uint64_t deadline_ms;      /* 0: as configured */
         uint32_t seed;             /* 0: as configured */
         bool redraw;               /* the caller can take back what it shows */
+        const char *previous;      /* the caller's reply before, NULL for none; read during request_new() alone */
         double words_per_second;   /* the rate at which text is shown; 0: as it comes */
         unsigned min_interval_ms;  /* between two texts; 0: none */
 };
@@ -54,7 +55,9 @@ struct request_options {
 /* Of the opener, told at the handoff. */
 struct request_handoff {
         unsigned n_words;
-        const char *reason;  /* "limit", "end", "unsure", "full"; "never" without an opener; "failed" */
+        /* "limit", "end", "unsure", "full", "claim" (it was about to claim that something was done), "failed"; where
+         * there is none, "never", "thanks" or "answer" (to those), "alike" (it opened as the reply before did) */
+        const char *reason;
         size_t n_characters; /* code points of the reply so far, shown or about to be */
 };
 

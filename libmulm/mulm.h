@@ -202,7 +202,14 @@ struct mulm_opener_options {
         float confidence; /* once min_words are said, stop in front of a word less probable than this; 0: never;
                              MULM_CONFIDENCE_OF_MODEL: what its file says */
         struct mulm_sampling sampling;
+
+        /* The first word is not to be this one, with ASCII letters of either case, nor to begin with a token that
+         * this one begins with; the next best is taken. NULL or "": any word. At most MULM_AVOID_MAX bytes, copied.
+         */
+        const char *avoid;
 };
+
+#define MULM_AVOID_MAX 63
 
 #define MULM_OPENER_DEFAULTS                                                                                         \
         ((struct mulm_opener_options){ .min_words = 4,                                                               \

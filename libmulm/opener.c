@@ -12,6 +12,8 @@
  * At its end the session keeps the tokens of the words that were said and no others.
  */
 #include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "libmulm/base/macro.h"
@@ -124,6 +126,40 @@ static bool is_unsure(const struct opener *opener)
         return opener->n_said >= opener->options.min_words && opener->probability < opener->options.confidence;
 }
 
+static char lower(char c)
+{
+        return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+}
+
+/* Bytes of the word to be avoided that `text` goes on with behind the first n of them; blanks in front of the word
+ * do not count. SIZE_MAX where it leads elsewhere. */
+static size_t follow_avoided(const char *avoid, size_t n, const char *text, size_t n_text)
+{
+        for (size_t i = 0; i < n_text; i++) {
+                if (n == 0 && is_blank(text[i]))
+                        continue;
+                if (lower(text[i]) != lower(avoid[n]))
+                        return SIZE_MAX;
+                n++;
+        }
+        return n;
+}
+
+/* For the sampler, before the first word: with this token the word could become the one to be avoided. */
+static bool leads_to_avoided(const void *userdata, uint32_t token)
+{
+        const struct mulm_session *session = userdata;
+        const struct opener *opener = &session->opener;
+        size_t n = follow_avoided(opener->avoid, 0, buf_string(&opener->word), opener->word.n), n_bytes;
+        const char *bytes;
+
+        if (n == SIZE_MAX)
+                return false;
+        vocab_bytes(session->model->vocab, token, &bytes, &n_bytes);
+        n = follow_avoided(opener->avoid, n, bytes, n_bytes);
+        return n > 0 && n < SIZE_MAX;
+}
+
 /* Hands out the word at hand, or ends the opener in front of it. */
 static int say(struct mulm_session *session, struct mulm_word *ret_word)
 {
@@ -141,6 +177,7 @@ static int say(struct mulm_session *session, struct mulm_word *ret_word)
         opener->said = word;
         buf_clear(&opener->word);
         opener->n_said++;
+        session->generator.sampler.is_banned = NULL;
         session->is_fresh = false;
 
         *ret_word = (struct mulm_word){ .text = word.data, .n_text = word.n, .probability = opener->probability };
@@ -166,11 +203,20 @@ int mulm_opener_begin(mulm_session *session, const struct mulm_opener_options *o
         if (options->confidence != MULM_CONFIDENCE_OF_MODEL &&
             !(options->confidence >= 0.0f && options->confidence <= 1.0f))
                 return error_set(error, -EINVAL, "confidence %g is not in [0, 1]", (double)options->confidence);
+        if (options->avoid && strlen(options->avoid) > MULM_AVOID_MAX)
+                return error_set(error, -EINVAL, "the word to be avoided has %zu bytes, more than %d",
+                                 strlen(options->avoid), MULM_AVOID_MAX);
         r = generator_begin(session, &options->sampling, error);
         if (r < 0)
                 return r;
 
+        (void)snprintf(opener->avoid, sizeof(opener->avoid), "%s", options->avoid ? options->avoid : "");
+        if (*opener->avoid) {
+                session->generator.sampler.is_banned = leads_to_avoided;
+                session->generator.sampler.userdata = session;
+        }
         opener->options = *options;
+        opener->options.avoid = NULL; /* the caller's, copied */
         if (options->confidence == MULM_CONFIDENCE_OF_MODEL)
                 opener->options.confidence = session->model->confidence;
         opener->outcome = 0;

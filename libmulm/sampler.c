@@ -37,12 +37,19 @@ static float draw(struct sampler *sampler)
         return (float)(z >> 40) * 0x1p-24f;
 }
 
-static uint32_t pick_greatest(const float *logits, size_t n_logits)
+static bool is_banned(const struct sampler *sampler, uint32_t token)
+{
+        return sampler->is_banned && sampler->is_banned(sampler->userdata, token);
+}
+
+static uint32_t pick_greatest(const struct sampler *sampler, const float *logits, size_t n_logits)
 {
         uint32_t best = 0;
 
-        for (uint32_t i = 1; i < n_logits; i++)
-                if (logits[i] > logits[best])
+        while (best + 1 < n_logits && is_banned(sampler, best))
+                best++;
+        for (uint32_t i = best + 1; i < n_logits; i++)
+                if (logits[i] > logits[best] && !is_banned(sampler, i))
                         best = i;
         return best;
 }
@@ -154,10 +161,10 @@ uint32_t sampler_pick(struct sampler *sampler, const float *logits, size_t n_log
         size_t n_kept;
 
         if (sampling->temperature <= 0.0f && !penalised)
-                return pick_greatest(logits, n_logits);
+                return pick_greatest(sampler, logits, n_logits);
 
         for (uint32_t i = 0; i < n_logits; i++)
-                scratch[i] = (struct sampler_candidate){ logits[i], i };
+                scratch[i] = (struct sampler_candidate){ is_banned(sampler, i) ? -INFINITY : logits[i], i };
         if (penalised) {
                 size_t n_window = MIN(n_recent, (size_t)SAMPLER_WINDOW);
 

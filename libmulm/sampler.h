@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ struct sampler_candidate {
 struct sampler {
         struct mulm_sampling sampling;
         uint64_t state; /* of the random numbers */
+
+        bool (*is_banned)(const void *userdata, uint32_t token); /* never picked; NULL: none is. Not all of them */
+        const void *userdata;
 };
 
 /* -EINVAL, naming the parameter that is out of its range. */

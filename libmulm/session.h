@@ -46,6 +46,8 @@ struct opener {
         float probability;
         size_t n_before; /* tokens before the word */
 
+        char avoid[MULM_AVOID_MAX + 1]; /* what the first word is not to be */
+
         struct buf said;
 };
 

@@ -166,6 +166,16 @@ char **callers_paths(const struct callers *callers)
         return STEAL(paths);
 }
 
+const char *caller_previous(const struct caller *caller)
+{
+        const char *previous = NULL;
+
+        for (const struct reqobject *object = caller->oldest; object; object = object->next)
+                if (*request_text(object->request))
+                        previous = request_text(object->request);
+        return previous;
+}
+
 unsigned caller_n_live(const struct caller *caller)
 {
         unsigned n = 0;

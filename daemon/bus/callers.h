@@ -45,6 +45,9 @@ struct reqobject *callers_find(const struct callers *callers, const char *path);
 /* The paths of all objects as an array that a NULL ends; the caller frees it and them. NULL without memory. */
 char **callers_paths(const struct callers *callers);
 
+/* What this caller was shown of its newest reply; NULL where it has none. Valid until the loop's next turn. */
+const char *caller_previous(const struct caller *caller);
+
 /* Requests of this caller that are not yet over. */
 unsigned caller_n_live(const struct caller *caller);
 

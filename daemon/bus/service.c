@@ -62,6 +62,7 @@ static int check_busy(const struct service *service, const struct caller *caller
 static int accept_request(struct service *service, const char *sender, const char *prompt,
                           const struct options *options, struct reqobject **ret_object, sd_bus_error *error)
 {
+        struct request_options request = options->request;
         _cleanup_free_ char *path = NULL;
         struct caller *caller;
         int r;
@@ -78,7 +79,8 @@ static int accept_request(struct service *service, const char *sender, const cha
         r = check_busy(service, caller, error);
         if (r < 0)
                 return r;
-        r = reqobject_new(ret_object, service->bus, service->requests, path, sender, prompt, &options->request,
+        request.previous = caller_previous(caller);
+        r = reqobject_new(ret_object, service->bus, service->requests, path, sender, prompt, &request,
                           on_request_changed, service);
         if (r < 0)
                 return errors_set_errno(error, r, "The request cannot be taken.");

@@ -123,7 +123,8 @@ static struct mulm_opener_options opener_options(const struct engine_job *job)
                                                .max_words = job->max_words,
                                                .confidence = job->confidence < 0 ? MULM_CONFIDENCE_OF_MODEL
                                                                                  : (float)job->confidence,
-                                               .sampling = MULM_SAMPLING_GREEDY };
+                                               .sampling = MULM_SAMPLING_GREEDY,
+                                               .avoid = job->avoid };
 
         if (job->kind == ENGINE_JOB_COMPLETION) {
                 options.min_words = job->max_words;

@@ -22,12 +22,15 @@ enum engine_job_kind {
         ENGINE_JOB_COMPLETION, /* the rest of the reply after prompt.said */
 };
 
+#define ENGINE_AVOID_MAX 32 /* bytes with the end */
+
 struct engine_job {
         uint64_t id; /* the submitter's; never 0, unique among live jobs */
         enum engine_job_kind kind;
         struct prompt prompt;          /* system and continuation are the cloud's and unused here */
         unsigned min_words, max_words; /* of an opener; max_words also bounds a completion */
         double confidence;             /* below 0: the model's */
+        char avoid[ENGINE_AVOID_MAX];  /* what an opener's first word is not to be; "": it may be any */
         uint64_t seed;                 /* 0: greedy */
 };
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "daemon/io/engine.h"
 #include "daemon/io/timers.h"
@@ -200,6 +201,27 @@ static void test_unsure_opener_says_nothing(void **state)
         assert_int_equal(fixture->heard[1].n_words, 0);
 }
 
+static void test_avoided_word_is_not_the_first(void **state)
+{
+        struct fixture *fixture = *state;
+        char first[ENGINE_AVOID_MAX];
+        struct engine_job job;
+
+        for (uint64_t id = 1; id <= 3; id++) {
+                job = job_of(id, "what is the capital of australia");
+                if (id > 1)
+                        memcpy(job.avoid, first, sizeof(first));
+                submit(fixture, job);
+                (void)run_to_end(fixture, id);
+                if (id == 1)
+                        (void)snprintf(first, sizeof(first), "%.*s", (int)strcspn(fixture->heard[1].text.data, " ,"),
+                                       fixture->heard[1].text.data);
+        }
+        assert_true(fixture->heard[2].n_words > 0);
+        assert_int_not_equal(strncasecmp(fixture->heard[2].text.data, first, strlen(first)), 0);
+        assert_string_equal(fixture->heard[2].text.data, fixture->heard[3].text.data);
+}
+
 static void test_jobs_run_in_order_and_repeat_themselves(void **state)
 {
         struct fixture *fixture = *state;
@@ -382,6 +404,7 @@ int main(void)
                 TEST(test_opener_says_as_many_words_as_it_may, setup_engine),
                 TEST(test_limit_of_two_words_is_kept, setup_engine),
                 TEST(test_unsure_opener_says_nothing, setup_engine),
+                TEST(test_avoided_word_is_not_the_first, setup_engine),
                 TEST(test_jobs_run_in_order_and_repeat_themselves, setup_engine),
                 TEST(test_completion_goes_on_after_what_was_said, setup_engine),
                 TEST(test_cancelled_job_says_nothing_more_and_the_next_one_runs, setup_engine),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "libmulm/base/macro.h"
@@ -131,6 +132,54 @@ static void test_reply_is_heard_word_by_word_at_the_rate(void **state)
         assert_true(now_us() - asked_us >= (n_words - 1) * 25000);
 }
 
+static void test_two_replies_in_a_row_do_not_open_alike(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_free_ char *before = NULL;
+        sd_bus *other;
+
+        start(fixture, CANBERRA);
+        for (unsigned i = 0; i < 4; i++) {
+                _cleanup_(heard_done) struct heard heard = { 0 };
+                char token[8];
+
+                (void)snprintf(token, sizeof(token), "q%u", i);
+                ask_with(fixture, &heard, token, "cloud", "s", "auto");
+                assert_string_equal(heard.outcome, "complete");
+                assert_true(heard.n_words > 0);
+                if (before)
+                        assert_int_not_equal(strncasecmp(before, heard.text.data, strcspn(before, " ,") + 1), 0);
+                free(before);
+                before = strdup(heard.text.data);
+        }
+
+        /* Another caller hears what the first one heard first. */
+        other = fixture->bus;
+        fixture->bus = connect_bus(fixture->address);
+        for (unsigned i = 0; i < 2; i++) {
+                _cleanup_(heard_done) struct heard heard = { 0 };
+
+                ask_with(fixture, &heard, i == 0 ? "a" : "b", "cloud", "s", "auto");
+                if (i == 1)
+                        assert_string_equal(heard.text.data, before);
+        }
+        sd_bus_flush_close_unref(other);
+}
+
+static void test_thanks_are_answered_by_the_cloud_alone(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_free_ char *path = promised_path(fixture->bus, "t");
+        _cleanup_(heard_done) struct heard heard = { 0 };
+        sd_bus_slot *slot = listen_to(fixture->bus, path, &heard);
+
+        start(fixture, CANBERRA);
+        ask(fixture->bus, "Thank you very much!", "t");
+        wait_finished(fixture->bus, &heard);
+        assert_string_equal(buf_string(&heard.sources), "cloud cloud cloud ");
+        sd_bus_slot_unref(slot);
+}
+
 static void test_reply_comes_in_few_pieces_of_whole_words(void **state)
 {
         struct fixture *fixture = *state;
@@ -172,6 +221,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_reply_is_heard_word_by_word_at_the_rate),
                 TEST(test_quick_cloud_shortens_the_next_opener),
+                TEST(test_two_replies_in_a_row_do_not_open_alike),
+                TEST(test_thanks_are_answered_by_the_cloud_alone),
                 TEST(test_reply_comes_in_few_pieces_of_whole_words),
         };
 

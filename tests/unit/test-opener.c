@@ -106,7 +106,9 @@ static int teardown(void **state)
 
 static struct mulm_opener_options words(uint32_t least, uint32_t most, float confidence)
 {
-        return (struct mulm_opener_options){ least, most, confidence, MULM_SAMPLING_GREEDY };
+        return (struct mulm_opener_options){
+                .min_words = least, .max_words = most, .confidence = confidence, .sampling = MULM_SAMPLING_GREEDY
+        };
 }
 
 static void test_words_are_whole_and_keep_their_punctuation(void **state)

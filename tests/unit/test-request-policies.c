@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * A request's opener: how long it is to be.
+ * A request's opener: how long it is to be, whether there is to be one, and with which words.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +91,114 @@ static void test_usual_delay_outlives_the_daemon(void **state)
         assert_int_equal(rmdir(folder), 0);
 }
 
+/* ----------------------------------------------------------------------------------------- variety and silence */
+
+static void ask_about(struct fixture *fixture, const char *prompt, struct request_options options)
+{
+        assert_int_equal(request_new(&fixture->request, fixture->requests, prompt, &options, &fixture_sink, fixture,
+                                     "/request/1"),
+                         0);
+        request_start(fixture->request);
+}
+
+static void say(struct fixture *fixture, const char *const *words)
+{
+        fixture_engine_says(fixture, ENGINE_EVENT_STARTED, "", 0);
+        for (; *words; words++)
+                fixture_engine_says(fixture, ENGINE_EVENT_WORD, *words, 0);
+}
+
+#define SAY(fixture, ...) say(fixture, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void test_thanks_and_bare_answers_go_to_the_cloud_alone(void **state)
+{
+        static const struct {
+                const char *prompt, *reason;
+        } prompts[] = { { "Thanks!", "thanks" }, { "no", "answer" } };
+        struct fixture *fixture = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(prompts); i++) {
+                ask_about(fixture, prompts[i].prompt, REQUEST_OPTIONS_NULL);
+                assert_int_equal(fake_io.engine.n_submitted, 0);
+                assert_string_equal(fixture->heard.reason, prompts[i].reason);
+                fake_cloud_status(fake_attempt(), 200);
+                fixture_cloud_says(C("You are welcome.") FIN DONE);
+                assert_string_equal(request_text(fixture->request), "You are welcome.");
+                stop(fixture);
+        }
+        /* Without a cloud the μLM answers, since nobody else does. */
+        ask_about(fixture, "Thanks!", (struct request_options){ .cloud = REQUEST_CLOUD_NEVER });
+        assert_int_equal(fake_io.engine.job.kind, ENGINE_JOB_COMPLETION);
+        stop(fixture);
+        ask_about(fixture, "Thanks!", (struct request_options){ .opener = REQUEST_OPENER_ALWAYS });
+        assert_int_equal(fake_io.engine.job.kind, ENGINE_JOB_OPENER);
+}
+
+static void test_opener_ends_in_front_of_a_claim(void **state)
+{
+        struct fixture *fixture = *state;
+
+        ask_about(fixture, "Set an alarm for seven", REQUEST_OPTIONS_NULL);
+        SAY(fixture, "Your", " alarm", " is", " set");
+        assert_int_equal(fake_io.engine.n_cancelled, 1);
+        assert_string_equal(fixture->heard.reason, "claim");
+        assert_int_equal(fixture->heard.handoff.n_words, 2);
+        assert_non_null(strstr(fake_attempt()->body, "Your alarm"));
+        assert_null(strstr(fake_attempt()->body, "Your alarm is"));
+        assert_int_equal(request_state(fixture->request), RACE_STATE_HANDOFF);
+        stop(fixture);
+
+        ask_about(fixture, "Set an alarm for seven", REQUEST_OPTIONS_NULL);
+        SAY(fixture, "Done");
+        assert_string_equal(fixture->heard.text, "");
+        assert_int_equal(request_state(fixture->request), RACE_STATE_REMOTE);
+        stop(fixture);
+
+        ask_about(fixture, "Set an alarm for seven", (struct request_options){ .opener = REQUEST_OPENER_ALWAYS });
+        SAY(fixture, "Done");
+        assert_string_equal(fixture->heard.text, "o:Done|");
+}
+
+static void test_opener_as_before_is_said_anew_with_another_word(void **state)
+{
+        struct fixture *fixture = *state;
+
+        ask_about(fixture, "And of Peru?", (struct request_options){ .previous = "The capital of France is Paris." });
+        assert_string_equal(fake_io.engine.job.avoid, "");
+        SAY(fixture, "The", " capital", " of");
+        assert_string_equal(fixture->heard.text, "");
+        assert_int_equal(fake_io.engine.n_cancelled, 1);
+        assert_int_equal(fake_io.engine.n_submitted, 2);
+        assert_string_equal(fake_io.engine.job.avoid, "the");
+        assert_int_equal(fake_io.engine.job.kind, ENGINE_JOB_OPENER);
+        SAY(fixture, "Peru's", " capital");
+        fixture_engine_says(fixture, ENGINE_EVENT_END, "", ENGINE_REASON_LIMIT);
+        assert_string_equal(fixture->heard.text, "o:Peru's|o: capital|");
+        assert_int_equal(fixture->heard.handoff.n_words, 2);
+        assert_string_equal(fixture->heard.reason, "limit");
+}
+
+/* What is held when the opener ends is said; when the time is over, it is not. */
+static void test_held_words_are_not_lost(void **state)
+{
+        struct fixture *fixture = *state;
+        const struct request_options options = { .previous = "The capital of France is Paris.", .deadline_ms = 1000 };
+
+        ask_about(fixture, "And of Peru?", options);
+        SAY(fixture, "The", " capital");
+        assert_string_equal(fixture->heard.text, "");
+        fixture_engine_says(fixture, ENGINE_EVENT_END, "", ENGINE_REASON_UNSURE);
+        assert_string_equal(fixture->heard.text, "o:The|o: capital|");
+        stop(fixture);
+
+        ask_about(fixture, "And of Peru?", options);
+        SAY(fixture, "The", " capital");
+        fake_advance(1000000);
+        assert_int_equal(fake_io.engine.job.kind, ENGINE_JOB_COMPLETION);
+        SAY(fixture, "Lima.");
+        assert_string_equal(fixture->heard.text, "l:Lima.|");
+}
+
 #define policy_test(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -99,6 +207,10 @@ int main(void)
                 policy_test(test_opener_is_as_long_as_the_usual_delay),
                 policy_test(test_callers_rate_and_limit_count),
                 policy_test(test_usual_delay_outlives_the_daemon),
+                policy_test(test_thanks_and_bare_answers_go_to_the_cloud_alone),
+                policy_test(test_opener_ends_in_front_of_a_claim),
+                policy_test(test_opener_as_before_is_said_anew_with_another_word),
+                policy_test(test_held_words_are_not_lost),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

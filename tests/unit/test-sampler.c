@@ -147,6 +147,26 @@ static void test_repetition_penalty_lowers_what_was_said_once_and_only_within_th
         assert_int_equal(pick(&sampler, recent, ARRAY_SIZE(recent) - 1), 1);
 }
 
+static bool is_three(_unused_ const void *userdata, uint32_t token)
+{
+        return token == 3;
+}
+
+static void test_banned_token_is_never_picked(void **state)
+{
+        struct sampler sampler = new_sampler(MULM_SAMPLING_GREEDY);
+        struct mulm_sampling warm = { .temperature = 1.0f, .top_p = 1.0f, .repetition_penalty = 1.2f, .seed = 5 };
+
+        (void)state;
+        assert_int_equal(pick(&sampler, NULL, 0), 3);
+        sampler.is_banned = is_three;
+        assert_int_equal(pick(&sampler, NULL, 0), 1);
+        sampler = new_sampler(warm);
+        sampler.is_banned = is_three;
+        for (unsigned i = 0; i < 1000; i++)
+                assert_int_not_equal(pick(&sampler, (const uint32_t[]){ 3, 1 }, 2), 3);
+}
+
 static void test_values_out_of_range_are_named(void **state)
 {
         static const struct {
@@ -180,6 +200,7 @@ int main(void)
                 cmocka_unit_test(test_top_k_keeps_the_k_best),
                 cmocka_unit_test(test_top_p_keeps_the_least_that_reaches_p),
                 cmocka_unit_test(test_repetition_penalty_lowers_what_was_said_once_and_only_within_the_window),
+                cmocka_unit_test(test_banned_token_is_never_picked),
                 cmocka_unit_test(test_values_out_of_range_are_named),
         };
 
