@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * The cloud's part of one request: opens the attempt, builds its body, and turns what comes back into text for merge
- * and events for the race. A body is an event stream, or one JSON document, whatever its content type says; anything
- * else is refused. An endpoint that refuses the shape of a request is asked again in another, which is remembered
- * once it brought text; what else fails, recovery.c decides about. Loop thread only.
+ * What the cloud says to one request, turned into text for merge and events for the race. A body is an event stream,
+ * or one JSON document, whatever its content type says; anything else is refused. An endpoint that refuses the shape
+ * of a request is asked again in another, which is remembered once it brought text; what else fails, recovery.c
+ * decides about. Loop thread only.
  */
 #include <errno.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static enum retry_cause failure_cause(enum cloud_failure failure)
 }
 
 /* The attempt is over for the reason that was noted; the event is for the race. */
-static enum race_event_type lose(struct request *request, enum retry_cause cause, unsigned status)
+enum race_event_type continuation_lose(struct request *request, enum retry_cause cause, unsigned status)
 {
         const struct continuation_headers *headers = &request->continuation.headers;
         const struct recovery_failure failure = {
@@ -72,12 +72,12 @@ static enum race_event_type lose(struct request *request, enum retry_cause cause
 
 static void fail(struct request *request, enum retry_cause cause)
 {
-        request_step(request, lose(request, cause, 0));
+        request_step(request, continuation_lose(request, cause, 0));
 }
 
 static void fail_by_status(struct request *request, unsigned status)
 {
-        request_step(request, lose(request, RETRY_CAUSE_STATUS, status));
+        request_step(request, continuation_lose(request, RETRY_CAUSE_STATUS, status));
 }
 
 /* It would be no better anywhere else. */
@@ -229,6 +229,7 @@ static bool take_event(struct request *request)
                 continuation->n_input_tokens = event->n_input_tokens;
         if (event->n_output_tokens > 0)
                 continuation->n_output_tokens = event->n_output_tokens;
+        stream_cost_add(&continuation->cost, event);
 
         if (continuation->is_ended)
                 return true;
@@ -405,7 +406,7 @@ static void take_headers(struct continuation *continuation, const struct cloud_e
         copy_header(headers->should_retry, sizeof(headers->should_retry), event->retry.should_retry);
 }
 
-static void on_cloud(void *userdata, const struct cloud_event *event)
+void continuation_on_cloud(void *userdata, const struct cloud_event *event)
 {
         struct request *request = userdata;
         struct continuation *continuation = &request->continuation;
@@ -421,117 +422,7 @@ static void on_cloud(void *userdata, const struct cloud_event *event)
         }
 }
 
-/* ---------------------------------------------------------------------------------------------------- life */
-
-/* What was learned, but where the configuration says how to tell what was said, that. */
-static void choose_shape(struct request *request)
-{
-        struct continuation *continuation = &request->continuation;
-        struct dialect_shape known;
-
-        known_shape(continuation->endpoint, &known);
-        if (!learned_find(&request->owner->learned, continuation->endpoint, &continuation->shape))
-                continuation->shape = known;
-        if (known_form_is_fixed(continuation->endpoint)) {
-                continuation->shape.form = known.form;
-                continuation->shape.prefill = known.prefill;
-        }
-}
-
-void continuation_init(struct request *request)
-{
-        sse_init(&request->continuation.sse);
-}
-
-void continuation_done(struct request *request)
-{
-        struct continuation *continuation = &request->continuation;
-
-        continuation_close(request, "cancelled");
-        sse_done(&continuation->sse);
-        buf_done(&continuation->event.text);
-        buf_done(&continuation->whole);
-}
-
-/* Opens an attempt at continuation->endpoint. */
-static bool open_at(struct request *request, enum race_event_type *ret_event)
-{
-        struct continuation *continuation = &request->continuation;
-        const struct cloud_request how = {
-                .path = continuation->dialect->path,
-                .key_header = continuation->dialect->key_header,
-                .header = continuation->dialect->header,
-                .connect_sec = request->owner->settings->connect_sec,
-        };
-        _cleanup_(buf_done) struct buf error = BUF_NULL;
-        int r;
-
-        continuation->status = 0;
-        continuation->headers = (struct continuation_headers){ 0 };
-        continuation->has_text = continuation->released = false;
-        continuation->stream = DIALECT_STREAM_NULL;
-        sse_done(&continuation->sse);
-        sse_init(&continuation->sse);
-        continuation->sniffed = continuation->is_whole = continuation->is_ended = false;
-        buf_clear(&continuation->whole);
-        r = cloud_open(request->owner->cloud, continuation->endpoint, &how, on_cloud, request, &continuation->attempt,
-                       &error);
-        if (r < 0) {
-                request_note(request, "Key", "%s", error.n > 0 ? error.data : strerror(-r));
-                recovery_record(request, request->error);
-                *ret_event = lose(request, RETRY_CAUSE_UNREACHABLE, 0);
-                return false;
-        }
-        return true;
-}
-
-bool continuation_open(struct request *request, enum race_event_type *ret_event)
-{
-        struct continuation *continuation = &request->continuation;
-        const struct settings_endpoint *endpoint;
-        uint64_t at_us;
-
-        endpoint = recovery_choose(request, &at_us);
-        if (!endpoint) {
-                *ret_event = RACE_EVENT_CLOUD_FAILED;
-                return false;
-        }
-        request_forget_note(request);
-        if (endpoint != continuation->endpoint) {
-                continuation->endpoint = endpoint;
-                continuation->dialect = dialect_find(endpoint->dialect);
-                continuation->n_reshaped = 0;
-                choose_shape(request);
-        }
-        return open_at(request, ret_event);
-}
-
-bool continuation_release(struct request *request)
-{
-        struct continuation *continuation = &request->continuation;
-        _cleanup_(buf_done) struct buf body = BUF_NULL;
-        const struct dialect_request ask = {
-                .model = continuation->endpoint->model,
-                .prompt = &request->prompt,
-                .shape = continuation->shape,
-                .max_tokens = continuation->endpoint->max_tokens,
-                .extra_body = continuation->endpoint->extra_body,
-        };
-        int r;
-
-        r = prompt_set_said(&request->prompt, buf_string(&request->merge.shown), request->merge.shown.n);
-        if (r == 0)
-                r = continuation->dialect->body(&ask, &body);
-        if (r < 0) {
-                request_note(request, "NoMemory", "The request's body cannot be built: %s.", strerror(-r));
-                continuation_close(request, request->error);
-                return false;
-        }
-        merge_resume(&request->merge, continuation->shape.form == DIALECT_FORM_PREFILL);
-        continuation->released = true;
-        cloud_release(continuation->attempt, &body);
-        return true;
-}
+/* ------------------------------------------------------------------------------------------------- silence */
 
 void continuation_stall(struct request *request)
 {
@@ -545,16 +436,4 @@ void continuation_note_timeout(struct request *request)
         request_note(request, "Timeout", "The cloud did not go on in time.");
         if (request->continuation.attempt)
                 recovery_note_failure(request);
-}
-
-void continuation_close(struct request *request, const char *reason)
-{
-        struct continuation *continuation = &request->continuation;
-
-        if (!continuation->attempt)
-                return;
-        recovery_record(request, reason);
-        continuation->times = *cloud_attempt_times(continuation->attempt);
-        continuation->attempt = continuation->is_ended ? cloud_attempt_leave(continuation->attempt)
-                                                       : cloud_attempt_close(continuation->attempt);
 }

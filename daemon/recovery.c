@@ -163,19 +163,13 @@ enum race_event_type recovery_decide(struct request *request, const struct recov
 
 /* --------------------------------------------------------------------------------------------------- records */
 
-void recovery_record(struct request *request, const char *reason)
+void recovery_record(struct request *request, const struct request_attempt *attempt)
 {
-        const struct continuation *continuation = &request->continuation;
         struct recovery *recovery = &request->recovery;
         /* The last place is for the last attempt, which says how it ended. */
         size_t i = MIN(recovery->n_attempts, (size_t)REQUEST_ATTEMPTS_MAX - 1);
 
-        recovery->attempts[i] = (struct request_attempt){
-                .endpoint = continuation->endpoint->name,
-                .form = continuation->released ? dialect_form_name(continuation->shape.form) : "",
-                .http_status = continuation->status,
-                .reason = reason,
-        };
+        recovery->attempts[i] = *attempt;
         recovery->n_attempts = i + 1;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * What request.c (the race and its actions), speech.c (the μLM's part), continuation.c (the cloud's part), recovery.c
- * (whom it asks next), showing.c (what the caller sees, and when) and requests.c (the set) share, and nobody else
- * includes.
+ * What request.c (the race and its actions), speech.c (the μLM's part), continuation.c and continuation-life.c (the
+ * cloud's part), hedge.c (its rival), recovery.c (whom it asks next), showing.c (what the caller sees, and when) and
+ * requests.c (the set) share, and nobody else includes.
  */
 #pragma once
 
@@ -22,6 +22,15 @@ struct continuation_headers {
         char retry_after_ms[64], retry_after[64], should_retry[64];
 };
 
+/* What an answer cost, as far as it came: output tokens as the server counted them, else pieces of text, which are
+ * about as many. */
+struct stream_cost {
+        unsigned n_counted, n_pieces;
+};
+
+void stream_cost_add(struct stream_cost *cost, const struct dialect_event *event);
+unsigned stream_cost_tokens(const struct stream_cost *cost);
+
 /* The cloud's part of one request: one attempt at a time. */
 struct continuation {
         const struct settings_endpoint *endpoint; /* that was asked last; NULL: none */
@@ -30,6 +39,7 @@ struct continuation {
         struct cloud_attempt *attempt; /* NULL while none is open */
         struct cloud_times times;      /* of the attempt, also after it was closed */
         bool released;
+        bool is_hedge;       /* the attempt began as the hedge */
         unsigned n_reshaped; /* times that this endpoint was asked again in another shape */
 
         struct sse sse;
@@ -43,7 +53,23 @@ struct continuation {
         unsigned status;
         struct continuation_headers headers;
         unsigned n_input_tokens, n_output_tokens;
+        struct stream_cost cost; /* of this attempt */
         uint64_t first_text_us;
+};
+
+/* A stream beside the continuation that asks for the whole answer, until one of the two is dropped. What it says is
+ * read only to know when it has begun, and kept for the continuation. */
+struct hedge {
+        const struct settings_endpoint *endpoint;
+        const struct dialect *dialect;
+        struct dialect_shape shape;
+        struct cloud_attempt *attempt; /* NULL while none is open */
+        struct sse sse;
+        struct dialect_stream stream;
+        struct dialect_event event;
+        struct buf bytes; /* all that came, for the continuation */
+        unsigned status;
+        struct stream_cost cost;
 };
 
 /* An endpoint as one request may ask it. */
@@ -94,6 +120,7 @@ struct request {
         struct merge merge;
         struct prompt prompt;
         struct continuation continuation;
+        struct hedge hedge;
         struct recovery recovery;
         struct showing showing;
         struct timer_node timer;
@@ -152,6 +179,20 @@ void request_forget_note(struct request *request);
 struct request *request_free(struct request *request);
 
 /* continuation.c */
+
+/* The cloud_bytes_fn of the attempt. */
+void continuation_on_cloud(void *userdata, const struct cloud_event *event);
+
+/* Ends the attempt for the reason that was noted; the event is for the race. */
+enum race_event_type continuation_lose(struct request *request, enum retry_cause cause, unsigned status);
+
+/* The cloud was silent for too long: gives the attempt up and steps the race. */
+void continuation_stall(struct request *request);
+
+/* The race gave the cloud up at the end of its time: notes and logs it. */
+void continuation_note_timeout(struct request *request);
+
+/* continuation-life.c */
 void continuation_init(struct request *request);
 void continuation_done(struct request *request);
 
@@ -162,14 +203,27 @@ bool continuation_open(struct request *request, enum race_event_type *ret_event)
 /* Builds the body from what was shown and lets it go. False on failure. */
 bool continuation_release(struct request *request);
 
-/* The cloud was silent for too long: gives the attempt up and steps the race. */
-void continuation_stall(struct request *request);
+/* Opens a stream at the continuation's endpoint; builds the body of a question to it. As cloud_open(); 0, -ENOMEM,
+ * -EINVAL. */
+int continuation_connect(struct request *request, cloud_bytes_fn fn, struct cloud_attempt **ret_attempt,
+                         struct buf *error);
+int continuation_build(struct request *request, struct buf *body);
 
-/* The race gave the cloud up at the end of its time: notes and logs it. */
-void continuation_note_timeout(struct request *request);
+/* Goes on with the hedge's stream, from its beginning. False on failure. */
+bool continuation_adopt(struct request *request);
 
 /* Ends the attempt where one is open and records why: by a reset, or after its end marker by itself. */
 void continuation_close(struct request *request, const char *reason);
+
+/* hedge.c */
+void hedge_init(struct request *request);
+void hedge_done(struct request *request);
+
+/* Asks for the whole answer. False where that failed at once. */
+bool hedge_open(struct request *request);
+
+/* Resets the stream, where one is open, and records why. */
+void hedge_close(struct request *request, const char *reason);
 
 /* speech.c */
 void speech_init(struct request *request, const char *prompt);
@@ -214,6 +268,6 @@ unsigned recovery_opener_words(struct request *request, unsigned max_words);
 /* The attempt has brought its first text, so long after its body was sent. */
 void recovery_note_delay(struct request *request, uint64_t delay_us);
 
-void recovery_record(struct request *request, const char *reason);
+void recovery_record(struct request *request, const struct request_attempt *attempt);
 void recovery_note_failure(struct request *request); /* request_note() has it */
 void recovery_note_success(struct request *request);

@@ -46,11 +46,18 @@ void request_forget_note(struct request *request)
 
 /* --------------------------------------------------------------------------------------------- performing */
 
-static void hand_off(struct request *request)
+static const char *handoff_reason(const struct request *request, unsigned actions)
+{
+        if (actions & RACE_ACTION_HEDGE_ADOPT && actions & RACE_ACTION_ENGINE_CANCEL)
+                return "late";
+        return *request->opener_reason ? request->opener_reason : "failed";
+}
+
+static void hand_off(struct request *request, unsigned actions)
 {
         const struct request_handoff handoff = {
                 .n_words = request->n_opener_words,
-                .reason = *request->opener_reason ? request->opener_reason : "failed",
+                .reason = handoff_reason(request, actions),
                 .n_characters = utf8_count(buf_string(&request->merge.shown), request->merge.shown.n),
         };
 
@@ -135,6 +142,13 @@ static void finish(struct request *request)
                 request_conclude(request, request->race.outcome);
 }
 
+static const char *abort_reason(const struct request *request, unsigned actions)
+{
+        if (actions & RACE_ACTION_HEDGE_ADOPT)
+                return "outrun";
+        return *request->error ? request->error : "cancelled";
+}
+
 /* Performs a set of actions in the order of their values; answers the events that came of it at once, as bits. */
 static unsigned perform(struct request *request, unsigned actions)
 {
@@ -145,12 +159,21 @@ static unsigned perform(struct request *request, unsigned actions)
                 events |= 1u << RACE_EVENT_ENGINE_FAILED;
         if (actions & RACE_ACTION_CLOUD_OPEN && !continuation_open(request, &event))
                 events |= 1u << event;
+        if (actions & RACE_ACTION_HEDGE_OPEN && !hedge_open(request))
+                events |= 1u << RACE_EVENT_HEDGE_OVER;
         if (actions & RACE_ACTION_ENGINE_CANCEL)
                 speech_stop(request);
         if (actions & RACE_ACTION_CLOUD_ABORT)
-                continuation_close(request, *request->error ? request->error : "cancelled");
+                continuation_close(request, abort_reason(request, actions));
+        if (actions & RACE_ACTION_HEDGE_ABORT)
+                hedge_close(request, request->race.state == RACE_STATE_OPENING ? "outrun" : "cancelled");
         if (actions & RACE_ACTION_HANDOFF)
-                hand_off(request);
+                hand_off(request, actions);
+        if (actions & RACE_ACTION_HEDGE_ADOPT) {
+                request->released_us = cloud_attempt_times(request->hedge.attempt)->released_us;
+                if (!continuation_adopt(request))
+                        events |= 1u << RACE_EVENT_CLOUD_FAILED;
+        }
         /* Opened in the same set and failed at once: its event is on its way already. */
         if (actions & RACE_ACTION_CLOUD_RELEASE && request->continuation.attempt) {
                 if (request->released_us == 0)
@@ -212,6 +235,7 @@ static struct race_plan make_plan(struct request *request)
         return (struct race_plan){
                 .opener = !*request->opener_reason,
                 .cloud = recovery_choose(request, &at_us) != NULL,
+                .hedge = settings->hedge && options->opener == REQUEST_OPENER_AUTO,
                 .local = options->cloud != REQUEST_CLOUD_ONLY,
                 .first_text_us = (uint64_t)(settings->first_text_sec * 1e6),
                 .gap_us = (uint64_t)(settings->gap_sec * 1e6),
@@ -241,6 +265,7 @@ int request_new(struct request **ret_request, struct requests *requests, const c
         merge_init(&request->merge);
         request->merge.redraw = options->redraw;
         continuation_init(request);
+        hedge_init(request);
         showing_init(request);
         speech_init(request, prompt);
         request->log_name = strdup(log_name);
@@ -306,6 +331,7 @@ struct request *request_free(struct request *request)
         showing_done(request);
         speech_done(request);
         continuation_done(request);
+        hedge_done(request);
         recovery_done(request);
         merge_done(&request->merge);
         prompt_done(&request->prompt);

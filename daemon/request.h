@@ -56,7 +56,8 @@ struct request_options {
 struct request_handoff {
         unsigned n_words;
         /* "limit", "end", "unsure", "full", "claim" (it was about to claim that something was done), "failed"; where
-         * there is none, "never", "thanks" or "answer" (to those), "alike" (it opened as the reply before did) */
+         * there is none, "never", "thanks" or "answer" (to those), "alike" (it opened as the reply before did),
+         * "late" (the hedge spoke first) */
         const char *reason;
         size_t n_characters; /* code points of the reply so far, shown or about to be */
 };
@@ -68,7 +69,10 @@ struct request_attempt {
         const char *endpoint;
         const char *form;     /* "" where its body was not sent */
         unsigned http_status; /* 0: no answer */
-        const char *reason;   /* "complete", "cancelled", or an error's name as below */
+        /* "complete"; "cancelled"; "outrun": another stream of the request was faster; or an error's name as below */
+        const char *reason;
+        bool is_hedge;     /* it asked for a whole answer, beside an opener */
+        unsigned n_tokens; /* of its answer, as far as it came: as the server counted, else pieces of text */
 };
 
 /* Microseconds since Ask; 0 where it did not happen. Those of the cloud are of its last attempt. */

@@ -160,9 +160,10 @@ static int append_string(sd_bus_message *message, const char *key, const char *v
 
 static int append_attempt(sd_bus_message *message, const struct request_attempt *attempt)
 {
-        return sd_bus_message_append(message, "a{sv}", 4, "endpoint", "s", attempt->endpoint, "form", "s",
+        return sd_bus_message_append(message, "a{sv}", 6, "endpoint", "s", attempt->endpoint, "form", "s",
                                      attempt->form, "status", "u", (uint32_t)attempt->http_status, "reason", "s",
-                                     attempt->reason);
+                                     attempt->reason, "hedge", "b", (int)attempt->is_hedge, "tokens", "u",
+                                     (uint32_t)attempt->n_tokens);
 }
 
 /* An entry of its own: aa{sv}, in order. */

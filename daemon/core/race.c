@@ -42,6 +42,8 @@ const char *race_event_name(enum race_event_type type)
         case RACE_EVENT_CLOUD_END: return "cloud-end";
         case RACE_EVENT_CLOUD_LOST: return "cloud-lost";
         case RACE_EVENT_CLOUD_FAILED: return "cloud-failed";
+        case RACE_EVENT_HEDGE_TEXT: return "hedge-text";
+        case RACE_EVENT_HEDGE_OVER: return "hedge-over";
         case RACE_EVENT_TIMEOUT: return "timeout";
         case RACE_EVENT_CANCEL: return "cancel";
         case _RACE_EVENT_N: break;
@@ -115,6 +117,24 @@ static unsigned stop_cloud(struct race *race)
         return actions;
 }
 
+static unsigned stop_hedge(struct race *race)
+{
+        unsigned actions = race->hedge_open ? RACE_ACTION_HEDGE_ABORT : 0;
+
+        race->hedge_open = false;
+        return actions;
+}
+
+/* The hedge takes the place of the engine and of the attempt that waits for an opener. */
+static unsigned adopt_hedge(struct race *race)
+{
+        unsigned actions = stop_engine(race) | stop_cloud(race) | RACE_ACTION_HEDGE_ADOPT;
+
+        race->hedge_open = false;
+        race->cloud_open = true;
+        return actions;
+}
+
 /* The next attempt, in place of one that was lost. */
 static unsigned open_again(struct race *race)
 {
@@ -129,7 +149,7 @@ static unsigned finish(struct race *race, enum race_outcome outcome)
 {
         race->outcome = outcome;
         race->deadline_us = 0;
-        return stop_engine(race) | stop_cloud(race) | RACE_ACTION_FINISH;
+        return stop_engine(race) | stop_cloud(race) | stop_hedge(race) | RACE_ACTION_FINISH;
 }
 
 /* The only writer of the state. Answers what entering it means. */
@@ -146,11 +166,13 @@ static unsigned race_enter(struct race *race, enum race_state state, uint64_t no
         case RACE_STATE_HANDOFF:
         case RACE_STATE_REMOTE:
                 wait_for_text(race, now_us, race->plan.first_text_us);
+                if (race->hedge_open)
+                        return adopt_hedge(race) | handoff;
                 return open_again(race) | handoff | RACE_ACTION_CLOUD_RELEASE;
         case RACE_STATE_CONTINUING: wait_for_text(race, now_us, race->plan.gap_us); return 0;
         case RACE_STATE_RESUMING: wait_to_resume(race, now_us); return handoff;
         case RACE_STATE_LOCAL:
-                actions = stop_engine(race) | stop_cloud(race) | handoff | RACE_ACTION_LOCAL_START;
+                actions = stop_engine(race) | stop_cloud(race) | stop_hedge(race) | handoff | RACE_ACTION_LOCAL_START;
                 race->engine_busy = true;
                 race->deadline_us = after(now_us, race->plan.total_us);
                 return actions;
@@ -175,12 +197,13 @@ static unsigned enter_cloud(struct race *race, uint64_t now_us)
         return race_enter(race, race->said || race->answered ? RACE_STATE_HANDOFF : RACE_STATE_REMOTE, now_us);
 }
 
-/* The opener is over: the cloud's turn, as soon as there is an attempt; else `without`. */
+/* The opener is over: the cloud's turn, as soon as there is an attempt; else `without`. A hedge that is still there
+ * means that nothing was said. */
 static unsigned leave_opening(struct race *race, unsigned (*without)(struct race *race, uint64_t now_us),
                               uint64_t now_us)
 {
         race->engine_busy = false;
-        if (race->cloud_open)
+        if (race->cloud_open || race->hedge_open)
                 return enter_cloud(race, now_us);
         return race->cloud_due ? race_enter(race, RACE_STATE_RESUMING, now_us) : without(race, now_us);
 }
@@ -211,6 +234,10 @@ static unsigned ask(struct race *race, uint64_t now_us)
                 race->cloud_open = true;
                 actions |= RACE_ACTION_CLOUD_OPEN;
         }
+        if (race->plan.cloud && race->plan.opener && race->plan.hedge) {
+                race->hedge_open = true;
+                actions |= RACE_ACTION_HEDGE_OPEN;
+        }
         if (race->plan.opener) {
                 race->engine_busy = true;
                 return actions | RACE_ACTION_OPENER_START | race_enter(race, RACE_STATE_QUEUED, now_us);
@@ -233,6 +260,8 @@ static unsigned step_unasked(struct race *race, enum race_event_type event, uint
         case RACE_EVENT_CLOUD_END:
         case RACE_EVENT_CLOUD_LOST:
         case RACE_EVENT_CLOUD_FAILED:
+        case RACE_EVENT_HEDGE_TEXT:
+        case RACE_EVENT_HEDGE_OVER:
         case RACE_EVENT_TIMEOUT:
         case _RACE_EVENT_N: return 0;
         }
@@ -251,12 +280,21 @@ static unsigned take_opening_timeout(struct race *race, uint64_t now_us)
         return actions;
 }
 
+/* The first one settles it between the opener and the hedge. */
+static unsigned take_opener_word(struct race *race, uint64_t now_us)
+{
+        unsigned actions = stop_hedge(race);
+
+        race->said = true;
+        return actions | (race->state == RACE_STATE_QUEUED ? race_enter(race, RACE_STATE_OPENING, now_us) : 0);
+}
+
 /* QUEUED and OPENING: the opener has the word. What the cloud does is only remembered, since an opener that has begun
- * is worth more whole than cut off. */
+ * is worth more whole than cut off. Before that, whoever speaks first has it: the opener or the hedge. */
 static unsigned step_opening(struct race *race, enum race_event_type event, uint64_t now_us)
 {
         switch (event) {
-        case RACE_EVENT_WORD: race->said = true; _fallthrough_;
+        case RACE_EVENT_WORD: return take_opener_word(race, now_us);
         case RACE_EVENT_ENGINE_STARTED:
                 return race->state == RACE_STATE_QUEUED ? race_enter(race, RACE_STATE_OPENING, now_us) : 0;
         case RACE_EVENT_OPENER_END: return leave_opening(race, enter_local, now_us);
@@ -269,6 +307,8 @@ static unsigned step_opening(struct race *race, enum race_event_type event, uint
                 return 0;
         case RACE_EVENT_CLOUD_END:
         case RACE_EVENT_CLOUD_FAILED: race->cloud_open = false; return 0;
+        case RACE_EVENT_HEDGE_TEXT: return race->hedge_open ? race_enter(race, RACE_STATE_REMOTE, now_us) : 0;
+        case RACE_EVENT_HEDGE_OVER: race->hedge_open = false; return 0;
         case RACE_EVENT_TIMEOUT: return take_opening_timeout(race, now_us);
         case RACE_EVENT_CANCEL: return race_enter(race, RACE_STATE_CANCELLED, now_us);
         case RACE_EVENT_ASK:
@@ -310,6 +350,8 @@ static unsigned step_cloud(struct race *race, enum race_event_type event, uint64
         case RACE_EVENT_OPENER_END:
         case RACE_EVENT_LOCAL_END:
         case RACE_EVENT_ENGINE_FAILED:
+        case RACE_EVENT_HEDGE_TEXT:
+        case RACE_EVENT_HEDGE_OVER:
         case _RACE_EVENT_N: return 0;
         }
         return 0;
@@ -332,6 +374,8 @@ static unsigned step_resuming(struct race *race, enum race_event_type event, uin
         case RACE_EVENT_CLOUD_END:
         case RACE_EVENT_CLOUD_LOST:
         case RACE_EVENT_CLOUD_FAILED:
+        case RACE_EVENT_HEDGE_TEXT:
+        case RACE_EVENT_HEDGE_OVER:
         case _RACE_EVENT_N: return 0;
         }
         return 0;
@@ -358,6 +402,8 @@ static unsigned step_local(struct race *race, enum race_event_type event, uint64
         case RACE_EVENT_CLOUD_END:
         case RACE_EVENT_CLOUD_LOST:
         case RACE_EVENT_CLOUD_FAILED:
+        case RACE_EVENT_HEDGE_TEXT:
+        case RACE_EVENT_HEDGE_OVER:
         case _RACE_EVENT_N: return 0;
         }
         return 0;

@@ -41,6 +41,8 @@ enum race_event_type {
         RACE_EVENT_CLOUD_END,      /* the dialect's end marker: the cloud's reply is whole; the attempt is over */
         RACE_EVENT_CLOUD_LOST,     /* the attempt is over without it, and race_resume_at() was told of the next */
         RACE_EVENT_CLOUD_FAILED,   /* the same, and there is to be no other */
+        RACE_EVENT_HEDGE_TEXT,     /* the hedge's answer has begun */
+        RACE_EVENT_HEDGE_OVER,     /* the hedge is of no use: it failed */
         RACE_EVENT_TIMEOUT,        /* race_deadline_us() is reached */
         RACE_EVENT_CANCEL,         /* the caller cancelled or left the bus */
         _RACE_EVENT_N,
@@ -50,12 +52,15 @@ enum race_event_type {
 enum race_action {
         RACE_ACTION_OPENER_START = 1 << 0,  /* submit the opener job */
         RACE_ACTION_CLOUD_OPEN = 1 << 1,    /* open an HTTP request, its upload paused */
-        RACE_ACTION_ENGINE_CANCEL = 1 << 2, /* the job's further words are not wanted */
-        RACE_ACTION_CLOUD_ABORT = 1 << 3,   /* reset the stream */
-        RACE_ACTION_HANDOFF = 1 << 4,       /* tell the caller that the opener is over, or that there is none */
-        RACE_ACTION_CLOUD_RELEASE = 1 << 5, /* build the body from what was said, send it */
-        RACE_ACTION_LOCAL_START = 1 << 6,   /* submit the completion job, from exactly the text shown */
-        RACE_ACTION_FINISH = 1 << 7,        /* flush what merge holds, tell the caller the outcome; nothing follows */
+        RACE_ACTION_HEDGE_OPEN = 1 << 2,    /* open another that asks for the whole answer, its body sent at once */
+        RACE_ACTION_ENGINE_CANCEL = 1 << 3, /* the job's further words are not wanted */
+        RACE_ACTION_CLOUD_ABORT = 1 << 4,   /* reset the stream */
+        RACE_ACTION_HEDGE_ABORT = 1 << 5,   /* reset the hedge's stream */
+        RACE_ACTION_HANDOFF = 1 << 6,       /* tell the caller that the opener is over, or that there is none */
+        RACE_ACTION_HEDGE_ADOPT = 1 << 7,   /* the hedge's stream is the cloud's attempt from now on */
+        RACE_ACTION_CLOUD_RELEASE = 1 << 8, /* build the body from what was said, send it */
+        RACE_ACTION_LOCAL_START = 1 << 9,   /* submit the completion job, from exactly the text shown */
+        RACE_ACTION_FINISH = 1 << 10,       /* flush what merge holds, tell the caller the outcome; nothing follows */
 };
 
 enum race_outcome {
@@ -71,6 +76,7 @@ struct race_plan {
         bool opener;            /* false: never open */
         bool cloud;             /* false: never ask the cloud (none configured, or cloud=never) */
         bool local;             /* false: never finish locally (cloud=only) */
+        bool hedge;             /* with an opener and a cloud: ask for a whole answer too, for want of an opener */
         uint64_t first_text_us; /* from release to the cloud's first text, at most */
         uint64_t gap_us;        /* between two pieces of the cloud's text, at most */
         uint64_t total_us;      /* from Ask to the end of the cloud's part, and as long again for LOCAL, at most */
@@ -84,6 +90,7 @@ struct race {
         bool said;                               /* at least one word of the μLM's was shown */
         bool answered;                           /* at least one text of the cloud's was shown */
         bool cloud_open;                         /* an attempt was opened and is not over */
+        bool hedge_open;                         /* a hedge was opened and is not over; nothing was said yet */
         bool cloud_due;                          /* an attempt was lost, the next one waits for resume_us */
         bool engine_busy;                        /* a job of ours is queued or running */
         uint64_t total_deadline_us, deadline_us; /* absolute; 0: none */

@@ -60,6 +60,7 @@ struct settings {
         /* [Cloud] */
         char **endpoint_names; /* NULL-terminated, in order of preference; empty: no cloud */
         size_t n_endpoint_names;
+        unsigned hedge; /* 1: a second stream asks for the whole answer, in case no opener comes in time */
         double first_text_sec, gap_sec, total_sec, connect_sec;
 
         struct settings_endpoint *endpoints; /* one for each [Endpoint NAME] section, in the order they appear */

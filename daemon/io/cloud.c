@@ -318,6 +318,23 @@ void cloud_release(struct cloud_attempt *attempt, struct buf *body)
         }
 }
 
+int cloud_attempt_hand_over(struct cloud_attempt *attempt, cloud_bytes_fn fn, void *userdata, struct buf *bytes)
+{
+        int r = buf_add(bytes, buf_string(&attempt->received), attempt->received.n);
+
+        if (r < 0)
+                return r;
+        buf_done(&attempt->received);
+        attempt->received = *bytes;
+        *bytes = BUF_NULL;
+        attempt->fn = fn;
+        attempt->userdata = userdata;
+        attempt->headers_due = attempt->status > 0;
+        attempt->ended_told = false;
+        curlloop_kick(attempt->cloud->curlloop);
+        return 0;
+}
+
 const struct cloud_times *cloud_attempt_times(const struct cloud_attempt *attempt)
 {
         return &attempt->times;

@@ -79,6 +79,10 @@ int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, co
 /* Moves the body in (it is emptied) and lets the upload go. Once per attempt. */
 void cloud_release(struct cloud_attempt *attempt, struct buf *body);
 
+/* From now on another hears of the attempt: anew from its headers on, with `bytes` (which are emptied) in front of
+ * those that are still to come. 0, -ENOMEM. */
+int cloud_attempt_hand_over(struct cloud_attempt *attempt, cloud_bytes_fn fn, void *userdata, struct buf *bytes);
+
 const struct cloud_times *cloud_attempt_times(const struct cloud_attempt *attempt);
 
 /* Ends the stream if it is still open, and no callback follows. The server hears of it at once: by RST_STREAM on a

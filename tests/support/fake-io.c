@@ -20,8 +20,10 @@ static char engine_handle, cloud_handle, timers_handle;
 void fake_io_reset(void)
 {
         prompt_done(&fake_io.engine.job.prompt);
-        for (unsigned i = 0; i < fake_io.cloud.n_attempts; i++)
+        for (unsigned i = 0; i < fake_io.cloud.n_attempts; i++) {
                 free(fake_io.cloud.attempts[i].body);
+                free(fake_io.cloud.attempts[i].again);
+        }
         fake_io = (struct fake_io){ .clock.now_us = 1000000 };
 }
 
@@ -88,6 +90,16 @@ void cloud_release(struct cloud_attempt *attempt, struct buf *body)
         attempt->times.released_us = fake_io.clock.now_us;
 }
 
+int cloud_attempt_hand_over(struct cloud_attempt *attempt, cloud_bytes_fn fn, void *userdata, struct buf *bytes)
+{
+        assert_false(attempt->closed);
+        attempt->fn = fn;
+        attempt->userdata = userdata;
+        free(attempt->again);
+        attempt->again = buf_steal(bytes);
+        return 0;
+}
+
 const struct cloud_times *cloud_attempt_times(const struct cloud_attempt *attempt)
 {
         return &attempt->times;
@@ -121,6 +133,7 @@ static void tell(struct cloud_attempt *attempt, const struct cloud_event *event)
 
 void fake_cloud_retry(struct cloud_attempt *attempt, unsigned status, const struct retry_headers *headers)
 {
+        attempt->status = status;
         tell(attempt, &(struct cloud_event){ .type = CLOUD_EVENT_HEADERS,
                                              .status = status,
                                              .content_type = "text/event-stream",
@@ -135,6 +148,16 @@ void fake_cloud_status(struct cloud_attempt *attempt, unsigned status)
 void fake_cloud_bytes(struct cloud_attempt *attempt, const char *bytes, size_t n)
 {
         tell(attempt, &(struct cloud_event){ .type = CLOUD_EVENT_BYTES, .bytes = bytes, .n_bytes = n });
+}
+
+void fake_cloud_again(struct cloud_attempt *attempt)
+{
+        _cleanup_free_ char *again = STEAL(attempt->again);
+
+        if (attempt->status > 0)
+                fake_cloud_status(attempt, attempt->status);
+        if (again && *again)
+                fake_cloud_bytes(attempt, again, strlen(again));
 }
 
 void fake_cloud_end(struct cloud_attempt *attempt)

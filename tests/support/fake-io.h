@@ -22,7 +22,9 @@ struct cloud_attempt {
         void *userdata;
         const struct settings_endpoint *endpoint;
         struct cloud_request request;
-        char *body; /* NULL until released */
+        unsigned status;
+        char *body;  /* NULL until released */
+        char *again; /* what it is to say anew to the one who took it over */
         bool closed;
         struct cloud_times times;
 };
@@ -60,6 +62,7 @@ struct cloud_attempt *fake_attempt(void);
 void fake_cloud_status(struct cloud_attempt *attempt, unsigned status);
 void fake_cloud_retry(struct cloud_attempt *attempt, unsigned status, const struct retry_headers *headers);
 void fake_cloud_bytes(struct cloud_attempt *attempt, const char *bytes, size_t n);
+void fake_cloud_again(struct cloud_attempt *attempt); /* what it had said when it was handed over */
 void fake_cloud_end(struct cloud_attempt *attempt);
 void fake_cloud_fail(struct cloud_attempt *attempt, enum cloud_failure failure);
 

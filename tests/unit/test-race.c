@@ -12,7 +12,7 @@
 #define GAP_US        (2 * SECOND_US)
 #define TOTAL_US      (20 * SECOND_US)
 
-#define N_PLANS 8
+#define N_PLANS 16
 
 static struct race_plan plan_of(unsigned bits)
 {
@@ -20,6 +20,7 @@ static struct race_plan plan_of(unsigned bits)
                 .opener = bits & 1,
                 .cloud = bits & 2,
                 .local = bits & 4,
+                .hedge = bits & 8,
                 .first_text_us = FIRST_TEXT_US,
                 .gap_us = GAP_US,
                 .total_us = TOTAL_US,
@@ -33,6 +34,7 @@ struct history {
         unsigned n_openers, n_handoffs, n_locals, n_finishes;
         unsigned job;               /* 1 while out; no bool, so that memcmp() sees no padding */
         unsigned attempt, released; /* the attempt is open; its body was sent */
+        unsigned hedge;             /* the hedge is open */
         unsigned lost;              /* CLOUD_LOST came, and no attempt since */
 };
 
@@ -57,6 +59,11 @@ static void perform(struct history *history, unsigned actions)
                 history->attempt = 1;
                 history->released = history->lost = 0;
         }
+        if (actions & RACE_ACTION_HEDGE_OPEN) {
+                assert_true(history->attempt);
+                assert_false(history->hedge);
+                history->hedge = 1;
+        }
         if (actions & RACE_ACTION_ENGINE_CANCEL) {
                 assert_true(history->job);
                 history->job = 0;
@@ -65,8 +72,19 @@ static void perform(struct history *history, unsigned actions)
                 assert_true(history->attempt);
                 history->attempt = 0;
         }
+        if (actions & RACE_ACTION_HEDGE_ABORT) {
+                assert_true(history->hedge);
+                history->hedge = 0;
+        }
         if (actions & RACE_ACTION_HANDOFF)
                 history->n_handoffs++;
+        if (actions & RACE_ACTION_HEDGE_ADOPT) {
+                assert_true(history->hedge);
+                assert_false(history->attempt || history->job);
+                assert_int_equal(history->n_handoffs, 1);
+                history->hedge = history->lost = 0;
+                history->attempt = history->released = 1;
+        }
         if (actions & RACE_ACTION_CLOUD_RELEASE) {
                 assert_true(history->attempt);
                 assert_int_equal(history->n_handoffs, 1);
@@ -93,6 +111,8 @@ static bool is_impossible(const struct history *history, enum race_event_type ev
         if (event == RACE_EVENT_CLOUD_TEXT || event == RACE_EVENT_CLOUD_END || event == RACE_EVENT_CLOUD_LOST ||
             event == RACE_EVENT_CLOUD_FAILED)
                 return !history->attempt;
+        if (event == RACE_EVENT_HEDGE_TEXT || event == RACE_EVENT_HEDGE_OVER)
+                return !history->hedge;
         return false;
 }
 
@@ -106,15 +126,17 @@ static void note_event(struct history *history, enum race_event_type event, enum
                 history->lost = 1;
         if (event == RACE_EVENT_CLOUD_END || event == RACE_EVENT_CLOUD_LOST || event == RACE_EVENT_CLOUD_FAILED)
                 history->attempt = 0;
+        if (event == RACE_EVENT_HEDGE_OVER)
+                history->hedge = 0;
 }
 
 /* In all but times. */
 static bool is_same_race(const struct race *a, const struct race *b)
 {
         return a->plan.opener == b->plan.opener && a->plan.cloud == b->plan.cloud && a->plan.local == b->plan.local &&
-               a->state == b->state && a->outcome == b->outcome && a->asked == b->asked && a->said == b->said &&
-               a->answered == b->answered && a->cloud_open == b->cloud_open && a->cloud_due == b->cloud_due &&
-               a->engine_busy == b->engine_busy;
+               a->plan.hedge == b->plan.hedge && a->hedge_open == b->hedge_open && a->state == b->state &&
+               a->outcome == b->outcome && a->asked == b->asked && a->said == b->said && a->answered == b->answered &&
+               a->cloud_open == b->cloud_open && a->cloud_due == b->cloud_due && a->engine_busy == b->engine_busy;
 }
 
 static void check_step(const struct race *before, const struct race *after, enum race_event_type event,
@@ -135,6 +157,9 @@ static void check_step(const struct race *before, const struct race *after, enum
         if (actions & RACE_ACTION_CLOUD_OPEN)
                 assert_true(event == RACE_EVENT_ASK || (event == RACE_EVENT_TIMEOUT && before->cloud_due));
         assert_false(after->cloud_open && after->cloud_due);
+        assert_false(after->hedge_open && (after->said || after->state > RACE_STATE_OPENING));
+        if (actions & RACE_ACTION_HEDGE_ADOPT)
+                assert_int_equal(after->state, RACE_STATE_REMOTE);
         if (event == RACE_EVENT_CANCEL) {
                 assert_int_equal(after->state, RACE_STATE_CANCELLED);
                 assert_int_equal(after->outcome, RACE_OUTCOME_CANCELLED);
@@ -240,11 +265,12 @@ static void test_job_and_attempt_are_known_exactly(void **state)
 
                 assert_int_equal(node->race.engine_busy, node->history.job);
                 assert_int_equal(node->race.cloud_open, node->history.attempt);
+                assert_int_equal(node->race.hedge_open, node->history.hedge);
                 if (node->race.cloud_due)
                         assert_true(node->history.lost);
                 if (!RACE_STATE_IS_LIVE(node->race.state)) {
                         assert_int_equal(node->history.n_finishes, 1);
-                        assert_false(node->history.job || node->history.attempt);
+                        assert_false(node->history.job || node->history.attempt || node->history.hedge);
                         assert_false(node->race.cloud_due);
                 }
         }
