@@ -4,7 +4,7 @@
 #
 # Makes throw-away certificates in the folder $1, each NAME.pem with its NAME.key:
 #   ca          the authority that a test trusts
-#   good        by ca, for localhost and 127.0.0.1
+#   good        by ca, for localhost, 127.0.0.1 and 192.0.2.2
 #   wrong-host  by ca, for somebody.invalid
 #   expired     by ca, for localhost, valid until yesterday
 #   stranger    by an authority that nobody knows, for localhost
@@ -48,7 +48,7 @@ day() { # as `date` has it
 
 authority ca
 authority nobody
-certificate good ca DNS:localhost,IP:127.0.0.1 "$(day yesterday)" "$(day '2 days')"
+certificate good ca DNS:localhost,IP:127.0.0.1,IP:192.0.2.2 "$(day yesterday)" "$(day '2 days')"
 certificate wrong-host ca DNS:somebody.invalid "$(day yesterday)" "$(day '2 days')"
 certificate expired ca DNS:localhost,IP:127.0.0.1 "$(day '9 days ago')" "$(day yesterday)"
 certificate stranger nobody DNS:localhost,IP:127.0.0.1 "$(day yesterday)" "$(day '2 days')"

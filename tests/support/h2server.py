@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: The mulmd authors
 """A scripted cloud: an HTTP/2 and HTTP/1.1 server that answers, stutters and breaks as a scenario says.
 
-It listens on a free port of 127.0.0.1 and prints what it sees as JSON lines, the first of them with the port:
+It listens on a free port of 127.0.0.1, or of --address, and prints what it sees as JSON lines, the first of them with the port:
 
     {"t_us": 81237, "event": "listening", "port": 40123}
     {"t_us": ..., "event": "connection", "connection": 1, "protocol": "h2"}
@@ -27,7 +27,7 @@ list of answers: the first request gets the first, and so on; the last one is fo
     {"reset": 2}        RST_STREAM with this code; a TCP reset on HTTP/1.1
     {"goaway": 0, "last": 1}   GOAWAY; the stream goes on
     {"close": "clean"}  end of the connection: "clean" (FIN, with TLS's close_notify) or "abort" (TCP reset)
-    {"signal": true}    waits for a SIGUSR1, which is for all that wait
+    {"signal": true}    waits for a SIGUSR1, unless one has come already
     {"stall": true}     nothing more, until the client leaves
 """
 import argparse
@@ -68,10 +68,6 @@ class Scenario:
                 text = file.read()
         self.answers = json.loads(text)
         self.used = 0
-        self.signal = asyncio.Event()
-
-    def on_signal(self):
-        self.signal.set()
         self.signal = asyncio.Event()
 
     def take(self):
@@ -320,8 +316,8 @@ class Server:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*self.options.tls)
             context.set_alpn_protocols({"2": ["h2"], "1.1": ["http/1.1"]}[self.options.http])
-        server = await asyncio.start_server(self.on_connection, "127.0.0.1", 0, ssl=context)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.scenario.on_signal)
+        server = await asyncio.start_server(self.on_connection, self.options.address, 0, ssl=context)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.scenario.signal.set)
         log("listening", port=server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -331,6 +327,7 @@ def main():
     parser.add_argument("scenario", help="file or JSON")
     parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     parser.add_argument("--http", choices=("2", "1.1"), default="2", help="by ALPN with TLS, else by prior knowledge")
+    parser.add_argument("--address", default="127.0.0.1", help="to listen on")
     parser.add_argument("--raw", metavar="TEXT", help="say this (or nothing, if empty) instead of speaking HTTP")
     try:
         asyncio.run(Server(parser.parse_args()).run())
