@@ -11,6 +11,7 @@
 
 #include "daemon/core/capability.h"
 #include "daemon/core/known.h"
+#include "daemon/core/language.h"
 #include "daemon/log.h"
 #include "daemon/request-private.h"
 
@@ -197,6 +198,16 @@ static void end_well(struct request *request)
         request_step(request, RACE_EVENT_CLOUD_END);
 }
 
+/* In the language of the question. */
+static int say_refused(struct request *request)
+{
+        const char *question = request->prompt.messages[prompt_last_user(&request->prompt)].text;
+        _cleanup_(buf_done) struct buf text = BUF_NULL;
+        int r = prompts_add_refused(&request->owner->settings->prompts, language_guess(question), &text);
+
+        return r < 0 ? r : merge_aside(&request->merge, text.data, text.n, &request->delta);
+}
+
 /* The cloud declined. Behind something that was said, the reply is turned to its end; nobody else is asked to say it.
  */
 static void take_refusal(struct request *request)
@@ -210,8 +221,7 @@ static void take_refusal(struct request *request)
         request_step(request, RACE_EVENT_CLOUD_TEXT);
         if (!continuation->attempt)
                 return;
-        if (merge_aside(&request->merge, prompt_builtin_refused, strlen(prompt_builtin_refused), &request->delta) <
-            0) {
+        if (say_refused(request) < 0) {
                 give_up(request);
                 return;
         }

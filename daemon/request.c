@@ -264,6 +264,7 @@ int request_new(struct request **ret_request, struct requests *requests, const c
         request->timer = (struct timer_node){ .fn = on_timer, .userdata = request };
         merge_init(&request->merge);
         request->merge.redraw = options->redraw;
+        request->merge.refusals = prompts_get(&requests->settings->prompts, PROMPTS_TEXT_REFUSALS);
         continuation_init(request);
         hedge_init(request);
         showing_init(request);
@@ -273,8 +274,8 @@ int request_new(struct request **ret_request, struct requests *requests, const c
         if (r == 0)
                 r = prompt_add(&request->prompt, PROMPT_ROLE_USER, prompt, strlen(prompt));
         if (r == 0)
-                r = prompt_add_system(&request->prompt,
-                                      options->redraw ? PROMPT_CORRECTION_REPLACE : PROMPT_CORRECTION_PIVOT);
+                r = prompt_set_texts(&request->prompt, &requests->settings->prompts,
+                                     options->redraw ? PROMPT_CORRECTION_REPLACE : PROMPT_CORRECTION_PIVOT);
         if (r < 0 || !request->log_name) {
                 request_free(request);
                 return -ENOMEM;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "daemon/core/letter.h"
+#include "daemon/core/refusal.h"
 #include "daemon/core/seam.h"
 #include "libmulm/base/utf8.h"
 
@@ -174,6 +175,15 @@ static int judge_echo(struct merge *merge, bool ended, enum echo_verdict *ret_ve
         return *ret_verdict != ECHO_VERDICT_OPEN;
 }
 
+/* Is the head of `held`, which repeats nothing, a refusal behind something that was said? */
+static enum refusal judge_refusal(const struct merge *merge)
+{
+        if (!merge->refusals || merge->shown.n == 0 || merge->source != MERGE_SOURCE_CLOUD ||
+            merge->verdict.kind != VERDICT_CONTINUE)
+                return REFUSAL_NONE;
+        return refusal_match(merge->refusals, merge->held.data, merge->held.n);
+}
+
 /* How much of an end of the text is to be assumed. */
 enum end {
         END_NONE, /* more may come */
@@ -185,6 +195,7 @@ enum end {
 static int decide(struct merge *merge, enum end end, struct buf *delta)
 {
         bool replaces = merge->verdict.kind == VERDICT_REPLACE && merge->shown.n > 0;
+        enum refusal refusal;
         enum echo_verdict echo;
         struct seam seam;
         size_t skip;
@@ -200,7 +211,11 @@ static int decide(struct merge *merge, enum end end, struct buf *delta)
         r = judge_echo(merge, end == END_TEXT, &echo, &skip);
         if (r <= 0)
                 return r;
-        if (echo == ECHO_VERDICT_FRESH ? joins_as_it_is(merge) : is_in_word(merge, skip)) {
+        refusal = echo == ECHO_VERDICT_FRESH ? judge_refusal(merge) : REFUSAL_NONE;
+        if (refusal == REFUSAL_PART && end == END_NONE)
+                return 0;
+        if (refusal != REFUSAL_WHOLE &&
+            (echo == ECHO_VERDICT_FRESH ? joins_as_it_is(merge) : is_in_word(merge, skip))) {
                 merge->at_seam = false;
                 return show(merge, skip, false, false, delta);
         }
@@ -212,7 +227,7 @@ static int decide(struct merge *merge, enum end end, struct buf *delta)
                 return 0;
 
         merge->at_seam = false;
-        if (replaces && echo == ECHO_VERDICT_FRESH)
+        if ((replaces && echo == ECHO_VERDICT_FRESH) || refusal == REFUSAL_WHOLE)
                 return show_behind_dash(merge, seam.skip, delta);
         return show(merge, skip + seam.skip, seam.blank, seam.lower, delta);
 }

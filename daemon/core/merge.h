@@ -7,7 +7,8 @@
  * `redraw` lets it. Pure; fed in pieces of any size, the text is the same for every way of cutting them.
  *
  * The cloud's verdict (verdict.h) is read behind the reasoning, at the head of each stream. A pivot is joined like
- * any text, but is no echo. A replacement shows again only what differs; without `redraw` it stands behind a dash.
+ * any text, but is no echo. A replacement shows again only what differs; without `redraw` it stands behind a dash,
+ * and so does what begins as a refusal.
  *
  * Behind the seam text passes as it is; only reasoning and what is no text go. A closing tag of reasoning that was
  * never opened takes with it what was still undecided; what was shown before it can no longer be taken back.
@@ -36,7 +37,8 @@ struct merge {
         struct clean clean; /* the source's bytes on their way to text */
         struct echo echo;   /* is the stream repeating the opener? */
         struct verdict verdict;
-        bool redraw;      /* set by the caller: what was shown may be taken back */
+        bool redraw;          /* set by the caller: what was shown may be taken back */
+        const char *refusals; /* the same: how a refusal begins (refusal.h), borrowed; NULL: not known */
         bool is_replaced; /* for the caller to see and to reset: `delta` stands behind the first n_kept characters */
         size_t n_kept;
         enum merge_source source;

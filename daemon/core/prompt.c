@@ -13,59 +13,6 @@
 #define ANCHOR_WORDS      4
 #define ANCHOR_CHARACTERS 40
 
-const char prompt_builtin_system[] =
-        "You are the voice of a pair of smart glasses. The person hears or reads your reply while walking,\n"
-        "talking or working.\n"
-        "Answer in one to three short spoken sentences, in the language of the question, and say the most\n"
-        "useful thing first.\n"
-        "Write plain text only: no markdown, no lists, no headings, no links, no emoji.\n"
-        "The glasses may have begun your reply already. Then go on with that very sentence from exactly where\n"
-        "it stops: never start over, never repeat what was said, never greet, never mention this arrangement.\n"
-        "Whatever was said, do not call anything wrong or a mistake.";
-
-const char prompt_builtin_mend[] =
-        "If the beginning leads the wrong way, mend it in one short spoken phrase, as people do in\n"
-        "conversation, and give the right answer.";
-
-#define PIVOT                                                                                                        \
-        "If the beginning is a fair start, write only the words that come next. If it leads the wrong way,\n"        \
-        "write [[pivot]] first, then one short spoken phrase of at most twelve words that turns the sentence\n"      \
-        "around, as people do in conversation, ended by a colon or a full stop, and then the right answer."
-
-const char prompt_builtin_pivot[] = PIVOT;
-
-const char prompt_builtin_replace[] =
-        PIVOT "\n"
-              "If it says something untrue or unsafe that must not stand, write [[replace]] first, and then the\n"
-              "whole reply from its very beginning.";
-
-const char prompt_builtin_continuation[] =
-        "Question:\n"
-        "{question}\n"
-        "\n"
-        "You are answering this question aloud and have already said exactly these words:\n"
-        "{said}\n"
-        "\n"
-        "Write only the words that come directly after them, so that both together read as one reply.\n"
-        "Use the language of the question. Do not repeat any of the words already said, do not start over,\n"
-        "and put nothing in quotation marks or markdown.\n"
-        "If they were a bad start, recover gracefully, in the way that you were told.";
-
-const char prompt_builtin_anchor[] =
-        "Question:\n"
-        "{question}\n"
-        "\n"
-        "You are answering this question aloud and have already said exactly these words:\n"
-        "{said}\n"
-        "\n"
-        "Begin with the last of these words once more, exactly so:\n"
-        "{anchor}\n"
-        "Go on directly after them, so that all together reads as one reply. Use the language of the\n"
-        "question. Repeat nothing before these words, and put nothing in quotation marks or markdown.\n"
-        "If they were a bad start, recover gracefully, in the way that you were told.";
-
-const char prompt_builtin_refused[] = "\xe2\x80\x93 but here I had better stop.";
-
 void prompt_done(struct prompt *prompt)
 {
         for (size_t i = 0; i < prompt->n_messages; i++)
@@ -117,22 +64,29 @@ static int replace(char **text, const char *with, size_t n)
         return 0;
 }
 
-static const char *correction_text(enum prompt_correction correction)
+static enum prompts_text correction_text(enum prompt_correction correction)
 {
         switch (correction) {
-        case PROMPT_CORRECTION_MEND: return prompt_builtin_mend;
-        case PROMPT_CORRECTION_PIVOT: return prompt_builtin_pivot;
-        case PROMPT_CORRECTION_REPLACE: return prompt_builtin_replace;
+        case PROMPT_CORRECTION_MEND: return PROMPTS_TEXT_MEND;
+        case PROMPT_CORRECTION_PIVOT: return PROMPTS_TEXT_PIVOT;
+        case PROMPT_CORRECTION_REPLACE: break;
         }
-        return "";
+        return PROMPTS_TEXT_REPLACE;
 }
 
-int prompt_add_system(struct prompt *prompt, enum prompt_correction correction)
+int prompt_set_texts(struct prompt *prompt, const struct prompts *prompts, enum prompt_correction correction)
 {
+        const char *continuation = prompts_get(prompts, PROMPTS_TEXT_CONTINUATION);
+        const char *anchor = prompts_get(prompts, PROMPTS_TEXT_ANCHOR);
         _cleanup_(buf_done) struct buf text = BUF_NULL;
-        int r = buf_printf(&text, "%s\n%s", prompt_builtin_system, correction_text(correction));
+        int r = buf_printf(&text, "%s\n%s", prompts_get(prompts, PROMPTS_TEXT_SYSTEM),
+                           prompts_get(prompts, correction_text(correction)));
 
-        return r < 0 ? r : replace(&prompt->system, text.data, text.n);
+        if (r == 0)
+                r = replace(&prompt->system, text.data, text.n);
+        if (r == 0)
+                r = replace(&prompt->continuation, continuation, strlen(continuation));
+        return r < 0 ? r : replace(&prompt->anchor, anchor, strlen(anchor));
 }
 
 int prompt_set_said(struct prompt *prompt, const char *text, size_t n)
@@ -250,12 +204,17 @@ static int make_turn(const struct prompt *prompt, const char *template, struct b
                        text);
 }
 
+static const char *template_of(const char *own, enum prompts_text text)
+{
+        return own ? own : prompts_get(&PROMPTS_NULL, text);
+}
+
 int prompt_instruction(const struct prompt *prompt, struct buf *text)
 {
-        return make_turn(prompt, prompt->continuation ? prompt->continuation : prompt_builtin_continuation, text);
+        return make_turn(prompt, template_of(prompt->continuation, PROMPTS_TEXT_CONTINUATION), text);
 }
 
 int prompt_anchor(const struct prompt *prompt, struct buf *text)
 {
-        return make_turn(prompt, prompt->anchor ? prompt->anchor : prompt_builtin_anchor, text);
+        return make_turn(prompt, template_of(prompt->anchor, PROMPTS_TEXT_ANCHOR), text);
 }

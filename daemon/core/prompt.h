@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "daemon/core/prompts.h"
 #include "libmulm/base/buf.h"
 
 enum prompt_role {
@@ -40,21 +41,14 @@ enum prompt_correction {
         PROMPT_CORRECTION_REPLACE, /* that, or where it must be taken back, another mark and the whole reply */
 };
 
-/* The built-in texts, without a newline at their end; config/prompts holds the same, to be edited. */
-extern const char prompt_builtin_system[];
-extern const char prompt_builtin_mend[];
-extern const char prompt_builtin_pivot[];
-extern const char prompt_builtin_replace[];
-extern const char prompt_builtin_continuation[];
-extern const char prompt_builtin_anchor[];
-extern const char prompt_builtin_refused[]; /* what is said after a spoken beginning that the cloud declines */
-
 void prompt_done(struct prompt *prompt);
 
 /* Each copies its text. 0 or -ENOMEM, and then nothing has changed. */
 int prompt_add(struct prompt *prompt, enum prompt_role role, const char *text, size_t n);
-int prompt_add_system(struct prompt *prompt, enum prompt_correction correction); /* the built-in one for the cloud */
 int prompt_set_said(struct prompt *prompt, const char *text, size_t n);
+
+/* The system text and both templates. 0 or -ENOMEM. */
+int prompt_set_texts(struct prompt *prompt, const struct prompts *prompts, enum prompt_correction correction);
 
 /* Bytes of prompt->said without the blanks at its end, which servers refuse or cut off. 0: nothing was said. */
 size_t prompt_said_length(const struct prompt *prompt);

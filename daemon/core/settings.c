@@ -34,6 +34,7 @@ void settings_done(struct settings *settings)
                 free(settings->endpoints[i].place);
         }
         free(settings->endpoints);
+        prompts_done(&settings->prompts);
         for (size_t i = 0; i < SETTINGS_PLACES_MAX; i++)
                 free(settings->places[i]);
         *settings = (struct settings){ 0 };

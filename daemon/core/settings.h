@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/core/prompts.h"
 #include "libmulm/base/buf.h"
 
 enum settings_prefill {
@@ -62,6 +63,9 @@ struct settings {
         size_t n_endpoint_names;
         unsigned hedge; /* 1: a second stream asks for the whole answer, in case no opener comes in time */
         double first_text_sec, gap_sec, total_sec, connect_sec;
+
+        char *prompts_path;     /* a folder whose texts win over all others; NULL: none */
+        struct prompts prompts; /* filled from files, not by a key */
 
         struct settings_endpoint *endpoints; /* one for each [Endpoint NAME] section, in the order they appear */
         size_t n_endpoints;

@@ -14,11 +14,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "daemon/io/promptfiles.h"
 #include "libmulm/base/macro.h"
 #include "libmulm/base/utf8.h"
 
 #define MAIN_FILE   "mulmd.conf"
 #define DROP_IN_DIR "mulmd.conf.d"
+#define PROMPTS_DIR "prompts"
 
 #define CONFIG_MAX   (64u << 10) /* bytes of one configuration file */
 #define DROP_INS_MAX 256         /* files, of all trees */
@@ -383,6 +385,20 @@ static int worse(int a, int b)
         return a == 0 || (a == -EINVAL && b < 0) ? b : a;
 }
 
+static int load_tree_prompts(struct settings *settings, const char *tree, struct buf *error)
+{
+        _cleanup_(buf_done) struct buf folder = BUF_NULL;
+        int r = buf_printf(&folder, "%s/" PROMPTS_DIR, tree);
+
+        return r < 0 ? r : promptfiles_load(&settings->prompts, folder.data, false, error);
+}
+
+/* Those of the folder that the configuration names. */
+static int load_own_prompts(struct settings *settings, struct buf *error)
+{
+        return settings->prompts_path ? promptfiles_load(&settings->prompts, settings->prompts_path, true, error) : 0;
+}
+
 int files_load_settings_from(struct settings *settings, const char *const *trees, struct buf *error)
 {
         _cleanup_(drop_ins_freep) struct drop_ins *drop_ins = calloc(1, sizeof(*drop_ins));
@@ -400,6 +416,9 @@ int files_load_settings_from(struct settings *settings, const char *const *trees
         qsort(drop_ins->items, drop_ins->n, sizeof(drop_ins->items[0]), compare_drop_ins);
         for (size_t i = 0; i < drop_ins->n; i++)
                 r = worse(r, load_unless_masked(settings, drop_ins->items[i].path, error));
+        for (size_t i = 0; i < n_trees; i++)
+                r = worse(r, load_tree_prompts(settings, trees[i], error));
+        r = worse(r, load_own_prompts(settings, error));
         return r < 0 ? r : settings_check(settings, error);
 }
 
@@ -411,6 +430,7 @@ int files_load_settings(struct settings *settings, const char *path, struct buf 
         if (!path)
                 return files_load_settings_from(settings, trees, error);
         r = load_file(settings, path, error);
+        r = worse(r, load_own_prompts(settings, error));
         return r < 0 ? r : settings_check(settings, error);
 }
 

@@ -11,7 +11,8 @@
 #include "daemon/core/settings.h"
 #include "libmulm/base/buf.h"
 
-/* All layers, or only `path` where it is not NULL. Fills initialised settings and checks them. 0; -EINVAL or what the
+/* All layers, or only `path` where it is not NULL; and the prompts of their folders "prompts" and of the one that
+ * Prompts= names. Fills initialised settings and checks them. 0; -EINVAL or what the
  * system said, with one sentence per error (file, line, key) in `error`, one a line; -ENOMEM. */
 int files_load_settings(struct settings *settings, const char *path, struct buf *error);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/core/merge.h"
+#include "daemon/core/prompts.h"
 #include "libmulm/base/utf8.h"
 #include "tests/support/test.h"
 
@@ -33,6 +34,7 @@ static void run(const struct buf *said, const struct buf *stream, const size_t *
         size_t from = 0;
 
         merge_init(&merge);
+        merge.refusals = prompts_get(&PROMPTS_NULL, PROMPTS_TEXT_REFUSALS);
         assert_int_equal(merge_opener(&merge, buf_string(said), said->n, &all), 0);
         for (size_t i = 0; i <= n_cuts; i++) {
                 size_t to = i < n_cuts ? cuts[i] : stream->n;

@@ -6,6 +6,8 @@
 #include "daemon/core/prompt.h"
 #include "tests/support/test.h"
 
+#define BUILTIN(text) prompts_get(&PROMPTS_NULL, PROMPTS_TEXT_##text)
+
 DEFINE_CLEANUP(FILE *, fclose)
 
 static void add(struct prompt *prompt, enum prompt_role role, const char *text)
@@ -214,40 +216,41 @@ static void check_system(enum prompt_correction correction, const char *wanted)
         _cleanup_(prompt_done) struct prompt prompt = PROMPT_NULL;
         _cleanup_(buf_done) struct buf text = BUF_NULL;
 
-        assert_int_equal(prompt_add_system(&prompt, correction), 0);
-        assert_int_equal(buf_printf(&text, "%s\n%s", prompt_builtin_system, wanted), 0);
+        assert_int_equal(prompt_set_texts(&prompt, &PROMPTS_NULL, correction), 0);
+        assert_int_equal(buf_printf(&text, "%s\n%s", BUILTIN(SYSTEM), wanted), 0);
         assert_string_equal(prompt.system, text.data);
 }
 
 static void test_system_text_says_how_to_correct(void **state)
 {
         (void)state;
-        check_system(PROMPT_CORRECTION_MEND, prompt_builtin_mend);
-        check_system(PROMPT_CORRECTION_PIVOT, prompt_builtin_pivot);
-        check_system(PROMPT_CORRECTION_REPLACE, prompt_builtin_replace);
+        check_system(PROMPT_CORRECTION_MEND, BUILTIN(MEND));
+        check_system(PROMPT_CORRECTION_PIVOT, BUILTIN(PIVOT));
+        check_system(PROMPT_CORRECTION_REPLACE, BUILTIN(REPLACE));
 }
 
 static void test_marks_are_named_where_they_are_asked_for_only(void **state)
 {
         (void)state;
-        assert_null(strstr(prompt_builtin_system, "[["));
-        assert_null(strstr(prompt_builtin_mend, "[["));
-        assert_non_null(strstr(prompt_builtin_pivot, "[[pivot]]"));
-        assert_null(strstr(prompt_builtin_pivot, "[[replace]]"));
-        assert_non_null(strstr(prompt_builtin_replace, "[[pivot]]"));
-        assert_non_null(strstr(prompt_builtin_replace, "[[replace]]"));
+        assert_null(strstr(BUILTIN(SYSTEM), "[["));
+        assert_null(strstr(BUILTIN(MEND), "[["));
+        assert_non_null(strstr(BUILTIN(PIVOT), "[[pivot]]"));
+        assert_null(strstr(BUILTIN(PIVOT), "[[replace]]"));
+        assert_non_null(strstr(BUILTIN(REPLACE), "[[pivot]]"));
+        assert_non_null(strstr(BUILTIN(REPLACE), "[[replace]]"));
 }
 
 static void test_builtin_texts_equal_the_files(void **state)
 {
         (void)state;
-        check_file("system.txt", prompt_builtin_system);
-        check_file("mend.txt", prompt_builtin_mend);
-        check_file("pivot.txt", prompt_builtin_pivot);
-        check_file("replace.txt", prompt_builtin_replace);
-        check_file("continuation.txt", prompt_builtin_continuation);
-        check_file("anchor.txt", prompt_builtin_anchor);
-        check_file("refused.txt", prompt_builtin_refused);
+        check_file("system.txt", BUILTIN(SYSTEM));
+        check_file("mend.txt", BUILTIN(MEND));
+        check_file("pivot.txt", BUILTIN(PIVOT));
+        check_file("replace.txt", BUILTIN(REPLACE));
+        check_file("continuation.txt", BUILTIN(CONTINUATION));
+        check_file("anchor.txt", BUILTIN(ANCHOR));
+        check_file("refused.txt", BUILTIN(REFUSED));
+        check_file("refusals.txt", BUILTIN(REFUSALS));
 }
 
 int main(void)

@@ -8,7 +8,8 @@
 
 #include "tests/support/request-fixture.h"
 
-#define SAID "The capital is"
+#define SAID    "The capital is"
+#define REFUSED "\xe2\x80\x93 but here I had better stop."
 
 static void start(struct fixture *fixture, bool redraw)
 {
@@ -182,14 +183,37 @@ static void test_refusal_behind_words_is_spoken(void **state)
         struct fixture *fixture = *state;
         char whole[128];
 
-        (void)snprintf(whole, sizeof(whole), "%s %s", SAID, prompt_builtin_refused);
+        (void)snprintf(whole, sizeof(whole), "%s %s", SAID, REFUSED);
         check(fixture, false, FILTERED, whole, 0);
-        (void)snprintf(whole, sizeof(whole), "%s Canberra %s", SAID, prompt_builtin_refused);
+        (void)snprintf(whole, sizeof(whole), "%s Canberra %s", SAID, REFUSED);
         check(fixture, true, C(" Canberra") FILTERED, whole, 0);
         start(fixture, false);
         fixture_cloud_says(FILTERED);
         assert_string_equal(fixture->heard.error, "Refused");
         assert_string_equal(fixture->heard.timings.attempts[0].reason, "Refused");
+}
+
+static void test_refusal_is_spoken_in_the_language_of_the_question(void **state)
+{
+        struct fixture *fixture = *state;
+        const struct request_options options = REQUEST_OPTIONS_NULL;
+
+        assert_int_equal(request_new(&fixture->request, fixture->requests, "Wie macht man das?", &options,
+                                     &fixture_sink, fixture, "/request/1"),
+                         0);
+        request_start(fixture->request);
+        fixture_say_opener(fixture);
+        fake_cloud_status(fake_attempt(), 200);
+        fixture_cloud_says(FILTERED);
+        assert_string_equal(request_text(fixture->request),
+                            SAID " \xe2\x80\x93 aber hier h\xc3\xb6re ich besser auf.");
+}
+
+static void test_refusal_of_the_model_itself_is_turned_to(void **state)
+{
+        check(*state, false, C("I'm") C(" sorry, but I can't help with that.") FIN DONE,
+              SAID " \xe2\x80\x93 I'm sorry, but I can't help with that.", 0);
+        check(*state, false, C("I'm") C(" sure it is Canberra.") FIN DONE, SAID " I'm sure it is Canberra.", 0);
 }
 
 #define correction_test(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
@@ -210,6 +234,8 @@ int main(void)
                 correction_test(test_replacement_that_breaks_off_is_asked_for_again),
                 correction_test(test_cloud_is_told_what_the_caller_can_show),
                 correction_test(test_refusal_behind_words_is_spoken),
+                correction_test(test_refusal_is_spoken_in_the_language_of_the_question),
+                correction_test(test_refusal_of_the_model_itself_is_turned_to),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

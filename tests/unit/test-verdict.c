@@ -130,7 +130,7 @@ static void test_prompts_name_the_marks(void **state)
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
-                const char *place = strstr(prompt_builtin_replace, marks[i].mark);
+                const char *place = strstr(prompts_get(&PROMPTS_NULL, PROMPTS_TEXT_REPLACE), marks[i].mark);
 
                 assert_non_null(place);
                 check(marks[i].mark, marks[i].kind, "");
@@ -189,8 +189,15 @@ static void test_bridge_without_blanks_is_counted_by_characters(void **state)
 
 static void test_own_bridge_after_a_refusal_is_short_enough(void **state)
 {
+        static const char *const languages[] = { "en", "de", "fr", "es", "tr", "ru", "ar", "hi", "ja", "ko", "zh" };
+
         (void)state;
-        check_bridge(prompt_builtin_refused, PIVOT_STATE_WHOLE, prompt_builtin_refused);
+        for (size_t i = 0; i < ARRAY_SIZE(languages); i++) {
+                _cleanup_(buf_done) struct buf text = BUF_NULL;
+
+                assert_int_equal(prompts_add_refused(&PROMPTS_NULL, languages[i], &text), 0);
+                check_bridge(text.data, PIVOT_STATE_WHOLE, text.data);
+        }
 }
 
 int main(void)
