@@ -24,6 +24,7 @@ static const char *failure_name(enum cloud_failure failure)
         switch (failure) {
         case CLOUD_FAILURE_NONE: return "";
         case CLOUD_FAILURE_RESOLVE: return "Offline";
+        case CLOUD_FAILURE_NETWORK:
         case CLOUD_FAILURE_CONNECT: return "Offline";
         case CLOUD_FAILURE_TLS: return "Tls";
         case CLOUD_FAILURE_BROKEN: return "Broken";
@@ -40,10 +41,12 @@ static const char *status_name(unsigned status)
         return status == 429 ? "RateLimited" : "Status";
 }
 
-static enum retry_cause failure_cause(enum cloud_failure failure)
+/* In the middle of a reply the network was there a moment ago. */
+static enum retry_cause failure_cause(const struct request *request, enum cloud_failure failure)
 {
         switch (failure) {
         case CLOUD_FAILURE_RESOLVE:
+        case CLOUD_FAILURE_NETWORK: return request->race.answered ? RETRY_CAUSE_AWAY : RETRY_CAUSE_UNREACHABLE;
         case CLOUD_FAILURE_CONNECT:
         case CLOUD_FAILURE_TLS:
         case CLOUD_FAILURE_INTERNAL: return RETRY_CAUSE_UNREACHABLE;
@@ -427,7 +430,7 @@ void continuation_on_cloud(void *userdata, const struct cloud_event *event)
         case CLOUD_EVENT_END: take_end(request); break;
         case CLOUD_EVENT_FAILED:
                 request_note(request, failure_name(event->failure), "%s", event->message);
-                fail(request, failure_cause(event->failure));
+                fail(request, failure_cause(request, event->failure));
                 break;
         }
 }

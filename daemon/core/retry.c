@@ -16,7 +16,8 @@
 
 #define BACK_OFF_US     500000ull
 #define BACK_OFF_MAX_US 8000000ull
-#define HEADER_MAX      64 /* bytes of a value that is worth reading */
+#define AWAY_US         250000ull /* asking costs nothing then, and finds the network as soon as it is back */
+#define HEADER_MAX      64        /* bytes of a value that is worth reading */
 
 /* The value without the blanks around it; false where it is too long to be one. */
 static bool trim(const char *value, char ret_text[HEADER_MAX])
@@ -101,9 +102,9 @@ static bool may_repeat(const struct retry_failure *failure)
 }
 
 /* Again if that is soon enough and was not tried too often. */
-static struct retry_decision again(const struct retry_failure *failure, uint64_t delay_us)
+static struct retry_decision again(const struct retry_failure *failure, unsigned n_max, uint64_t delay_us)
 {
-        if (failure->n_retries < RETRY_MAX && delay_us <= failure->left_us)
+        if (failure->n_retries < n_max && delay_us <= failure->left_us)
                 return (struct retry_decision){ RETRY_ACTION_AGAIN, delay_us };
         return (struct retry_decision){ RETRY_ACTION_REST, MAX(delay_us, RETRY_REST_US) };
 }
@@ -118,7 +119,7 @@ static struct retry_decision decide_by_status(const struct retry_failure *failur
                 return (struct retry_decision){ .action = RETRY_ACTION_NEXT };
         if (!named_delay(failure, &delay_us))
                 delay_us = back_off(failure->n_retries, failure->chance);
-        return again(failure, delay_us);
+        return again(failure, RETRY_MAX, delay_us);
 }
 
 struct retry_decision retry_decide(const struct retry_failure *failure)
@@ -127,8 +128,9 @@ struct retry_decision retry_decide(const struct retry_failure *failure)
         case RETRY_CAUSE_STATUS: return decide_by_status(failure);
         case RETRY_CAUSE_BROKEN:
                 /* The first time at once: connections break for reasons of their own. */
-                return again(failure,
+                return again(failure, RETRY_MAX,
                              failure->n_retries == 0 ? 0 : back_off(failure->n_retries - 1, failure->chance));
+        case RETRY_CAUSE_AWAY: return again(failure, RETRY_AWAY_MAX, AWAY_US);
         case RETRY_CAUSE_UNREACHABLE: break;
         }
         return (struct retry_decision){ RETRY_ACTION_REST, RETRY_REST_US };

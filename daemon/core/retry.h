@@ -10,14 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RETRY_MAX     2                   /* repeats at one endpoint for one request */
-#define RETRY_REST_US 5000000ull          /* rest of an endpoint that names no time */
-#define RETRY_LONG_US (3600 * 1000000ull) /* no rest is longer, whatever a server says */
+#define RETRY_MAX      2                   /* repeats at one endpoint for one request */
+#define RETRY_AWAY_MAX 12                  /* the same where the network is away */
+#define RETRY_REST_US  5000000ull          /* rest of an endpoint that names no time */
+#define RETRY_LONG_US  (3600 * 1000000ull) /* no rest is longer, whatever a server says */
 
 enum retry_cause {
         RETRY_CAUSE_STATUS,      /* an HTTP status, or an error inside a stream that amounts to one */
         RETRY_CAUSE_BROKEN,      /* the answer ended early, stalled, or was none that can be read */
         RETRY_CAUSE_UNREACHABLE, /* no address, no connection, no TLS */
+        RETRY_CAUSE_AWAY,        /* no network, in the middle of a reply: it may be back in a moment */
 };
 
 /* Values of an answer's headers; NULL: not there. */

@@ -6,6 +6,7 @@
  */
 #include "daemon/io/cloud-failure.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const struct {
@@ -36,8 +37,17 @@ static const struct {
         { CURLE_WRITE_ERROR, CLOUD_FAILURE_PROTOCOL }, /* our own limit on what may wait undelivered */
 };
 
-enum cloud_failure cloud_failure_of(CURLcode code)
+/* On the way to the host there is no network. */
+static bool is_network(long os_errno)
 {
+        return os_errno == ENETUNREACH || os_errno == EHOSTUNREACH || os_errno == ENETDOWN ||
+               os_errno == EADDRNOTAVAIL;
+}
+
+enum cloud_failure cloud_failure_of(CURLcode code, long os_errno)
+{
+        if (code == CURLE_COULDNT_CONNECT && is_network(os_errno))
+                return CLOUD_FAILURE_NETWORK;
         for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
                 if (failures[i].code == code)
                         return failures[i].failure;
@@ -55,8 +65,9 @@ int cloud_failure_print(CURLcode code, const char *host, const char *detail, str
         const char *cause = *detail ? detail : curl_easy_strerror(code);
 
         cause = skip_prefix(skip_prefix(cause, "SSL certificate problem: "), "SSL: ");
-        switch (cloud_failure_of(code)) {
+        switch (cloud_failure_of(code, 0)) {
         case CLOUD_FAILURE_RESOLVE: return buf_printf(message, "the host name %s has no address: %s", host, cause);
+        case CLOUD_FAILURE_NETWORK:
         case CLOUD_FAILURE_CONNECT: return buf_printf(message, "no connection to %s: %s", host, cause);
         case CLOUD_FAILURE_TLS:
                 if (code == CURLE_PEER_FAILED_VERIFICATION)

@@ -10,7 +10,8 @@
 #include "daemon/io/cloud.h"
 #include "libmulm/base/buf.h"
 
-enum cloud_failure cloud_failure_of(CURLcode code);
+/* `os_errno`: of the last connect(2) that failed, or 0. */
+enum cloud_failure cloud_failure_of(CURLcode code, long os_errno);
 
 /* Appends a sentence that names the host and the cause; `detail` is libcurl's error buffer. 0 or -ENOMEM. */
 int cloud_failure_print(CURLcode code, const char *host, const char *detail, struct buf *message);

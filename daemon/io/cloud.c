@@ -128,6 +128,7 @@ static void attempt_take_bytes(struct cloud_attempt *attempt, struct cloud_event
 static void attempt_take_end(struct cloud_attempt *attempt, struct cloud_event *ret_event)
 {
         const char *detail = attempt->error;
+        long os_errno = 0;
 
         attempt->ended_told = true;
         attempt_update_times(attempt);
@@ -138,7 +139,8 @@ static void attempt_take_end(struct cloud_attempt *attempt, struct cloud_event *
         if (attempt->too_much)
                 detail = "more than 8 MiB at once";
         ret_event->type = CLOUD_EVENT_FAILED;
-        ret_event->failure = cloud_failure_of(attempt->result);
+        curl_easy_getinfo(attempt->easy, CURLINFO_OS_ERRNO, &os_errno);
+        ret_event->failure = cloud_failure_of(attempt->result, os_errno);
         cloud_failure_print(attempt->result, attempt->host, detail, &attempt->cloud->text);
         ret_event->message = buf_string(&attempt->cloud->text);
 }

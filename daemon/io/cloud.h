@@ -32,6 +32,7 @@ enum cloud_failure {
         CLOUD_FAILURE_NONE,
         CLOUD_FAILURE_RESOLVE,  /* the host name has no address */
         CLOUD_FAILURE_CONNECT,  /* refused, unreachable, or not in time */
+        CLOUD_FAILURE_NETWORK,  /* there is no way to any host of that kind: no route, no interface */
         CLOUD_FAILURE_TLS,      /* handshake or certificate */
         CLOUD_FAILURE_BROKEN,   /* the connection or the stream ended early */
         CLOUD_FAILURE_PROTOCOL, /* not HTTP, or HTTP broken */

@@ -188,6 +188,11 @@ const char *process_output(struct process *process, enum process_stream stream)
         return buf_string(&process->output[stream]);
 }
 
+pid_t process_pid(const struct process *process)
+{
+        return process->pid;
+}
+
 void process_signal(struct process *process, int number)
 {
         if (!process->ended)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Far above what a loaded machine needs: a test that waits this long has failed. */
 #define PROCESS_DEADLINE_MS 30000
@@ -38,6 +39,7 @@ int process_fd(const struct process *process, enum process_stream stream);
 /* All that the stream gave so far. Valid until the next call. */
 const char *process_output(struct process *process, enum process_stream stream);
 
+pid_t process_pid(const struct process *process);
 void process_signal(struct process *process, int number);
 
 /* Waits until it ended by itself or by process_signal(): its exit status, or minus the signal's number. */

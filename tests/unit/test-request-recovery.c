@@ -93,6 +93,30 @@ static void break_off(enum break_kind kind)
         fake_advance(600000);
 }
 
+/* Before the cloud spoke, it would be the device's usual way to be offline, and the μLM goes on at once. */
+static void test_network_that_is_away_in_mid_reply_is_waited_for(void **state)
+{
+        struct fixture *fixture = *state;
+
+        fixture_ask(fixture, REQUEST_OPTIONS_NULL);
+        fixture_say_opener(fixture);
+        fake_cloud_status(fake_attempt(), 200);
+        fixture_cloud_says(C(" Canberra,"));
+        fake_cloud_fail(fake_attempt(), CLOUD_FAILURE_BROKEN);
+        fake_advance(0);
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(fake_io.cloud.n_attempts, 2 + i);
+                fake_cloud_fail(fake_attempt(), i == 0 ? CLOUD_FAILURE_NETWORK : CLOUD_FAILURE_RESOLVE);
+                fake_advance(250000);
+        }
+        assert_non_null(strstr(fake_attempt()->body, "The capital is Canberra,"));
+        fake_cloud_status(fake_attempt(), 200);
+        fixture_cloud_says(C(" of course.") FIN DONE);
+        assert_string_equal(request_text(fixture->request), "The capital is Canberra, of course.");
+        expect_attempt(fixture, 1, "primary", 0, "Offline");
+        expect_attempt(fixture, 4, "primary", 200, "complete");
+}
+
 /* Sends `text`, which needs no escapes, and the end. */
 static void say(const char *text)
 {
@@ -408,6 +432,7 @@ static void test_cancelled_attempt_is_told_of(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                plain_test(test_network_that_is_away_in_mid_reply_is_waited_for),
                 plain_test(test_stream_broken_anywhere_goes_on_where_it_stopped),
                 plain_test(test_resumed_stream_that_begins_again_is_said_once),
                 plain_test(test_resumed_stream_that_repeats_the_tail_is_said_once),

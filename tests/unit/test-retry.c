@@ -216,6 +216,18 @@ static void test_endpoint_that_cannot_be_reached_rests(void **state)
         check(&failure, RETRY_ACTION_REST, RETRY_REST_US);
 }
 
+static void test_network_that_is_away_in_mid_reply_is_looked_for_often(void **state)
+{
+        struct retry_failure failure = { .cause = RETRY_CAUSE_AWAY, .left_us = 3000000 };
+
+        (void)state;
+        for (; failure.n_retries < RETRY_AWAY_MAX; failure.n_retries++)
+                check(&failure, RETRY_ACTION_AGAIN, 250000);
+        check(&failure, RETRY_ACTION_REST, RETRY_REST_US);
+        failure = (struct retry_failure){ .cause = RETRY_CAUSE_AWAY, .left_us = 1000 };
+        check(&failure, RETRY_ACTION_REST, RETRY_REST_US);
+}
+
 static void test_health_follows_the_decisions(void **state)
 {
         struct retry_health health = { 0 };
@@ -299,6 +311,7 @@ int main(void)
                 cmocka_unit_test(test_chance_takes_away_up_to_a_quarter),
                 cmocka_unit_test(test_broken_answer_is_asked_for_again_at_once_the_first_time),
                 cmocka_unit_test(test_endpoint_that_cannot_be_reached_rests),
+                cmocka_unit_test(test_network_that_is_away_in_mid_reply_is_looked_for_often),
                 cmocka_unit_test(test_health_follows_the_decisions),
                 cmocka_unit_test(test_dates_are_read_in_three_forms),
                 cmocka_unit_test(test_what_is_no_date_is_refused),
