@@ -52,7 +52,7 @@ int mulmd_tear_down(void **state)
 
         cJSON_Delete(fixture->answer);
         fixture->answer = NULL;
-        fixture->settings = NULL;
+        fixture->settings = fixture->endpoint = NULL;
         if (fixture->mulmd) {
                 process_signal(fixture->mulmd, SIGTERM);
                 assert_int_equal(process_wait(fixture->mulmd), 0);
@@ -87,8 +87,8 @@ char *mulmd_serve(const struct mulmd_fixture *fixture, const char *const before[
 static void add_endpoint(const struct mulmd_fixture *fixture, FILE *file, const char *name, const char *host,
                          const char *port)
 {
-        fprintf(file, "[Endpoint %s]\nURL=https://%s:%s/v1\nCAFile=%s/ca.pem\nModel=m\nPrefill=yes\n", name, host,
-                port, fixture->folder);
+        fprintf(file, "[Endpoint %s]\nURL=https://%s:%s/v1\nCAFile=%s/ca.pem\nModel=m\n%s\n", name, host, port,
+                fixture->folder, fixture->endpoint ? fixture->endpoint : "Prefill=yes");
 }
 
 void mulmd_run(struct mulmd_fixture *fixture, const char *host, const char *port, const char *backup_port)
@@ -134,18 +134,28 @@ static const char *string(const cJSON *object, const char *key)
         return value;
 }
 
-void mulmd_expect_answer(struct mulmd_fixture *fixture, struct process *asking, const char *rest)
+void mulmd_take_answer(struct mulmd_fixture *fixture, struct process *asking)
 {
-        _cleanup_(buf_done) struct buf whole = BUF_NULL;
-
         assert_int_equal(process_wait(asking), 0);
         cJSON_Delete(fixture->answer);
         fixture->answer = cJSON_Parse(process_output(asking, PROCESS_STREAM_OUTPUT));
         assert_non_null(fixture->answer);
         process_free(asking);
-        assert_int_equal(buf_printf(&whole, "%s%s", string(fixture->answer, "opener"), rest), 0);
-        assert_string_equal(string(fixture->answer, "text"), whole.data);
-        assert_string_equal(string(fixture->answer, "outcome"), "complete");
+}
+
+const char *mulmd_answer_string(const struct mulmd_fixture *fixture, const char *key)
+{
+        return string(fixture->answer, key);
+}
+
+void mulmd_expect_answer(struct mulmd_fixture *fixture, struct process *asking, const char *rest)
+{
+        _cleanup_(buf_done) struct buf whole = BUF_NULL;
+
+        mulmd_take_answer(fixture, asking);
+        assert_int_equal(buf_printf(&whole, "%s%s", mulmd_answer_string(fixture, "opener"), rest), 0);
+        assert_string_equal(mulmd_answer_string(fixture, "text"), whole.data);
+        assert_string_equal(mulmd_answer_string(fixture, "outcome"), "complete");
 }
 
 void mulmd_expect_reply(struct mulmd_fixture *fixture, const char *rest)

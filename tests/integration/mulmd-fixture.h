@@ -21,6 +21,7 @@ struct mulmd_fixture {
         struct process *dbus_daemon, *servers[2], *mulmd;
         char *address;        /* --address=... */
         const char *settings; /* lines of [Cloud]; NULL: a long FirstTextSec, a short GapSec */
+        const char *endpoint; /* more lines of each endpoint; NULL: those of prefill */
         cJSON *answer;        /* of the last ask */
 };
 
@@ -42,6 +43,10 @@ void mulmd_start(struct mulmd_fixture *fixture, const char *scenario, const char
 
 /* mulmctl ask --json: one object at its end. */
 struct process *mulmd_ask(struct mulmd_fixture *fixture);
+
+/* Its end, whatever the reply: it is in `answer`. Frees the process. */
+void mulmd_take_answer(struct mulmd_fixture *fixture, struct process *asking);
+const char *mulmd_answer_string(const struct mulmd_fixture *fixture, const char *key);
 
 /* Its end: the reply must be the opener and `rest`, ended by the cloud. Frees the process. */
 void mulmd_expect_answer(struct mulmd_fixture *fixture, struct process *asking, const char *rest);
