@@ -8,6 +8,7 @@
 
 #include "daemon/core/known.h"
 #include "daemon/request-private.h"
+#include "libmulm/base/utf8.h"
 
 /* What was learned, but where the configuration says how to tell what was said, that. */
 static void choose_shape(struct request *request)
@@ -45,6 +46,8 @@ static void forget_attempt(struct continuation *continuation)
         continuation->status = 0;
         continuation->headers = (struct continuation_headers){ 0 };
         continuation->has_text = continuation->released = continuation->is_hedge = false;
+        continuation->n_said = 0;
+        continuation->text_us = 0;
         continuation->cost = (struct stream_cost){ 0 };
         continuation->stream = DIALECT_STREAM_NULL;
         sse_done(&continuation->sse);
@@ -56,11 +59,18 @@ static void forget_attempt(struct continuation *continuation)
 static void record(struct request *request, const char *reason)
 {
         const struct continuation *continuation = &request->continuation;
+        const struct cloud_times none = { 0 };
+        const struct cloud_times *times = continuation->attempt ? cloud_attempt_times(continuation->attempt) : &none;
         const struct request_attempt attempt = {
                 .endpoint = continuation->endpoint->name,
                 .form = continuation->released ? dialect_form_name(continuation->shape.form) : "",
                 .http_status = continuation->status,
                 .reason = reason,
+                .n_said = continuation->n_said,
+                .opened_us = request_since_ask(request, times->opened_us),
+                .released_us = request_since_ask(request, times->released_us),
+                .first_text_us = request_since_ask(request, continuation->text_us),
+                .ended_us = request_since_ask(request, timers_now_us()),
                 .is_hedge = continuation->is_hedge,
                 .n_tokens = stream_cost_tokens(&continuation->cost),
         };
@@ -147,6 +157,7 @@ bool continuation_release(struct request *request)
                 continuation_close(request, request->error);
                 return false;
         }
+        continuation->n_said = utf8_count(buf_string(&request->merge.shown), request->merge.shown.n);
         merge_resume(&request->merge, continuation->shape.form == DIALECT_FORM_PREFILL);
         continuation->released = true;
         cloud_release(continuation->attempt, &body);

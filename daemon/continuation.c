@@ -161,13 +161,14 @@ static void take_starved(struct request *request)
 /* --------------------------------------------------------------------------------------------- reading text */
 
 /* Reasoning counts: a person waits through it too. */
-static void note_delay(struct request *request)
+static void note_first_text(struct request *request)
 {
-        const struct continuation *continuation = &request->continuation;
+        struct continuation *continuation = &request->continuation;
 
+        continuation->text_us = timers_now_us();
         if (continuation->released)
                 recovery_note_delay(request,
-                                    timers_now_us() - cloud_attempt_times(continuation->attempt)->released_us);
+                                    continuation->text_us - cloud_attempt_times(continuation->attempt)->released_us);
 }
 
 /* Shows the text of the event that was just read. False when that ended the attempt. */
@@ -180,7 +181,7 @@ static bool take_text(struct request *request)
                 return true;
         remember_shape(request);
         if (!continuation->has_text)
-                note_delay(request);
+                note_first_text(request);
         continuation->has_text = true;
         request_step(request, RACE_EVENT_CLOUD_TEXT);
         if (!continuation->attempt)

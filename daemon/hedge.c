@@ -42,17 +42,23 @@ void hedge_done(struct request *request)
 void hedge_close(struct request *request, const char *reason)
 {
         struct hedge *hedge = &request->hedge;
-        const struct request_attempt attempt = {
-                .endpoint = hedge->endpoint ? hedge->endpoint->name : "",
-                .form = dialect_form_name(hedge->shape.form),
-                .http_status = hedge->status,
-                .reason = reason,
-                .is_hedge = true,
-                .n_tokens = stream_cost_tokens(&hedge->cost),
-        };
+        struct request_attempt attempt;
+        const struct cloud_times *times;
 
         if (!hedge->attempt)
                 return;
+        times = cloud_attempt_times(hedge->attempt);
+        attempt = (struct request_attempt){
+                .endpoint = hedge->endpoint->name,
+                .form = dialect_form_name(hedge->shape.form),
+                .http_status = hedge->status,
+                .reason = reason,
+                .opened_us = request_since_ask(request, times->opened_us),
+                .released_us = request_since_ask(request, times->released_us),
+                .ended_us = request_since_ask(request, timers_now_us()),
+                .is_hedge = true,
+                .n_tokens = stream_cost_tokens(&hedge->cost),
+        };
         recovery_record(request, &attempt);
         hedge->attempt = cloud_attempt_close(hedge->attempt);
         buf_clear(&hedge->bytes);

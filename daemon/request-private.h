@@ -52,6 +52,8 @@ struct continuation {
         bool has_text;    /* this attempt has brought some */
         unsigned status;
         struct continuation_headers headers;
+        size_t n_said;    /* code points of the reply that this attempt goes on from */
+        uint64_t text_us; /* of this attempt's first text; 0: none yet */
         unsigned n_input_tokens, n_output_tokens;
         struct stream_cost cost; /* of this attempt */
         uint64_t first_text_us;
@@ -134,6 +136,7 @@ struct request {
         uint32_t sequence;
         uint64_t asked_us, first_word_us, last_opener_word_us, released_us;
         unsigned n_opener_words;
+        const char *winner;        /* who had the first word; "" before */
         const char *opener_reason; /* why it ended, or why there is none; "" before */
         const char *error;         /* a REQUEST_ERROR_ name or "" */
         struct buf message;        /* its sentence */
@@ -175,6 +178,9 @@ void request_conclude(struct request *request, enum race_outcome outcome);
 /* Remembers why something ended, for Finished; the first reason stays until it is forgotten for another attempt. */
 void request_note(struct request *request, const char *error, const char *format, ...) _printf_(3, 4);
 void request_forget_note(struct request *request);
+
+/* Microseconds from Ask to a moment; 0 where that did not come. */
+uint64_t request_since_ask(const struct request *request, uint64_t at_us);
 
 struct request *request_free(struct request *request);
 

@@ -66,24 +66,54 @@ static void hand_off(struct request *request, unsigned actions)
                 request->sink->handoff(request->userdata, request->sequence, &handoff);
 }
 
-static uint64_t since_ask(const struct request *request, uint64_t at_us)
+uint64_t request_since_ask(const struct request *request, uint64_t at_us)
 {
         return at_us > request->asked_us ? at_us - request->asked_us : 0;
+}
+
+/* Where the words after the opener's begin, and those of the completion; 0: there are none. */
+static void find_seams(const struct request *request, struct request_timings *timings)
+{
+        const size_t *n_merged = request->showing.n_merged;
+        const size_t n_opener = n_merged[REQUEST_SOURCE_OPENER];
+        const size_t n_before_local = MAX(n_opener, n_merged[REQUEST_SOURCE_CLOUD]);
+        const char *text = buf_string(&request->merge.shown);
+
+        if (request->merge.shown.n > n_opener)
+                timings->n_seam = utf8_count(text, n_opener);
+        if (n_merged[REQUEST_SOURCE_LOCAL] > n_before_local)
+                timings->n_local_seam = utf8_count(text, n_before_local);
+}
+
+static unsigned count_lost_tokens(const struct recovery *recovery)
+{
+        unsigned n = 0;
+
+        for (size_t i = 0; i < recovery->n_attempts; i++)
+                if (strcmp(recovery->attempts[i].reason, "outrun") == 0)
+                        n += recovery->attempts[i].n_tokens;
+        return n;
 }
 
 static void tell_finished(struct request *request, enum race_outcome outcome, uint64_t now_us)
 {
         const struct continuation *continuation = &request->continuation;
-        const struct request_timings timings = {
-                .first_word_us = since_ask(request, request->first_word_us),
-                .last_opener_word_us = since_ask(request, request->last_opener_word_us),
-                .released_us = since_ask(request, request->released_us),
-                .body_sent_us = since_ask(request, continuation->times.body_sent_us),
-                .cloud_first_byte_us = since_ask(request, continuation->times.first_byte_us),
-                .cloud_first_text_us = since_ask(request, continuation->first_text_us),
-                .end_us = since_ask(request, now_us),
+        struct request_timings timings = {
+                .first_word_us = request_since_ask(request, request->first_word_us),
+                .last_opener_word_us = request_since_ask(request, request->last_opener_word_us),
+                .released_us = request_since_ask(request, request->released_us),
+                .body_sent_us = request_since_ask(request, continuation->times.body_sent_us),
+                .cloud_first_byte_us = request_since_ask(request, continuation->times.first_byte_us),
+                .cloud_first_text_us = request_since_ask(request, continuation->first_text_us),
+                .end_us = request_since_ask(request, now_us),
                 .undecided_us = request->showing.undecided_us,
                 .paced_us = request->showing.paced_us,
+                .raced_opener = request->race.plan.opener,
+                .raced_cloud = request->race.plan.cloud,
+                .raced_hedge = request->race.plan.hedge && request->race.plan.opener && request->race.plan.cloud,
+                .winner = request->winner,
+                .opener_end = request->opener_reason,
+                .n_lost_tokens = count_lost_tokens(&request->recovery),
                 .n_opener_words = request->n_opener_words,
                 .n_input_tokens = continuation->n_input_tokens,
                 .n_output_tokens = continuation->n_output_tokens,
@@ -97,6 +127,7 @@ static void tell_finished(struct request *request, enum race_outcome outcome, ui
                 .n_attempts = request->recovery.n_attempts,
         };
 
+        find_seams(request, &timings);
         if (request->sink)
                 request->sink->finished(request->userdata, outcome, &timings);
 }
@@ -260,7 +291,7 @@ int request_new(struct request **ret_request, struct requests *requests, const c
 
         request->owner = requests;
         request->options = *options;
-        request->error = "";
+        request->error = request->winner = "";
         request->timer = (struct timer_node){ .fn = on_timer, .userdata = request };
         merge_init(&request->merge);
         request->merge.redraw = options->redraw;

@@ -71,7 +71,9 @@ struct request_attempt {
         unsigned http_status; /* 0: no answer */
         /* "complete"; "cancelled"; "outrun": another stream of the request was faster; or an error's name as below */
         const char *reason;
-        bool is_hedge;     /* it asked for a whole answer, beside an opener */
+        size_t n_said; /* code points of the reply that it was asked to go on from */
+        uint64_t opened_us, released_us, first_text_us, ended_us; /* since Ask; 0: that did not happen */
+        bool is_hedge;                                            /* it asked for a whole answer, beside an opener */
         unsigned n_tokens; /* of its answer, as far as it came: as the server counted, else pieces of text */
 };
 
@@ -81,6 +83,11 @@ struct request_timings {
                 cloud_first_text_us, end_us;
         /* How long text was held back in all: until it was clear how it joins, and by the pace. */
         uint64_t undecided_us, paced_us;
+        bool raced_opener, raced_cloud, raced_hedge; /* were to speak */
+        const char *winner;     /* had the first word: "opener", "cloud", "hedge", "local"; "" where there was none */
+        const char *opener_end; /* as in request_handoff */
+        size_t n_seam, n_local_seam; /* code points before the cloud's first and the completion's; 0: none */
+        unsigned n_lost_tokens;      /* of answers that were outrun */
         unsigned n_opener_words, n_input_tokens, n_output_tokens;
         const char *endpoint;   /* "" without a cloud */
         const char *form;       /* "prefill", "instruction", "anchor", "" */

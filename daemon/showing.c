@@ -14,8 +14,12 @@
 
 static void note_times(struct request *request, enum request_source source, uint64_t now_us)
 {
-        if (request->first_word_us == 0)
+        if (request->first_word_us == 0) {
                 request->first_word_us = now_us;
+                request->winner = source == REQUEST_SOURCE_CLOUD && request->continuation.is_hedge
+                                          ? "hedge"
+                                          : request_source_name(source);
+        }
         if (source == REQUEST_SOURCE_OPENER)
                 request->last_opener_word_us = now_us;
 }

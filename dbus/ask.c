@@ -336,8 +336,14 @@ static int start(struct ask *ask, const char *prompt)
 
 static void print_timeline(const struct ask *ask)
 {
-        const struct timeline timeline = reply_timeline(&ask->reply);
+        struct timeline_attempt attempts[REPLY_ATTEMPTS_MAX];
+        struct timeline timeline = reply_timeline(&ask->reply, attempts);
         _cleanup_(buf_done) struct buf text = BUF_NULL;
+        struct terminal terminal;
+
+        terminal_init(&terminal, stderr, ask->mulmctl->color);
+        timeline.n_columns = terminal_columns(stderr);
+        timeline.color = terminal.color;
 
         if (timeline_render(&timeline, &text) >= 0)
                 fprintf(stderr, "\n%s", buf_string(&text));

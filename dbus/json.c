@@ -67,6 +67,36 @@ static int read_array(sd_bus_message *message, cJSON **ret_array)
         return 0;
 }
 
+/* An as. */
+static int read_strings(sd_bus_message *message, cJSON **ret_array)
+{
+        _cleanup_(cJSON_Deletep) cJSON *array = cJSON_CreateArray();
+        const char *string;
+        int r;
+
+        if (!array)
+                return -ENOMEM;
+        r = sd_bus_message_enter_container(message, 'a', "s");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(message, "s", &string)) > 0)
+                if (!cJSON_AddItemToArray(array, cJSON_CreateString(string)))
+                        return -ENOMEM;
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(message);
+        if (r < 0)
+                return r;
+        *ret_array = STEAL(array);
+        return 0;
+}
+
+static bool is_readable(const char *contents)
+{
+        return strlen(contents) == 1 || strcmp(contents, "a{sv}") == 0 || strcmp(contents, "aa{sv}") == 0 ||
+               strcmp(contents, "as") == 0;
+}
+
 static int read_variant(sd_bus_message *message, cJSON **ret_item)
 {
         const char *contents;
@@ -75,7 +105,7 @@ static int read_variant(sd_bus_message *message, cJSON **ret_item)
         r = sd_bus_message_peek_type(message, NULL, &contents);
         if (r < 0)
                 return r;
-        if (strlen(contents) > 1 && strcmp(contents, "a{sv}") != 0 && strcmp(contents, "aa{sv}") != 0)
+        if (!is_readable(contents))
                 return sd_bus_message_skip(message, "v");
         r = sd_bus_message_enter_container(message, 'v', contents);
         if (r < 0)
@@ -83,6 +113,8 @@ static int read_variant(sd_bus_message *message, cJSON **ret_item)
         /* sd-bus bounds how deep a message nests. */
         if (strcmp(contents, "aa{sv}") == 0)
                 r = read_array(message, ret_item);
+        else if (strcmp(contents, "as") == 0)
+                r = read_strings(message, ret_item);
         else if (*contents == 'a')
                 r = json_read_dictionary(message, ret_item);
         else

@@ -10,8 +10,8 @@
 
 #include "dbus/mulmctl.h"
 
-/* Reads an a{sv} at the cursor: numbers, booleans, strings and dictionaries; what is of another type, from a newer
- * mulmd, is left out. */
+/* Reads an a{sv} at the cursor: numbers, booleans, strings, dictionaries and lists of the last two; what is of
+ * another type, from a newer mulmd, is left out. */
 int json_read_dictionary(sd_bus_message *message, cJSON **ret_object);
 
 /* A member that is a string or a number; "" or 0 where it is none. */

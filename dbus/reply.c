@@ -72,15 +72,42 @@ void reply_failure(const struct reply *reply, const char **ret_name, const char 
         }
 }
 
-struct timeline reply_timeline(const struct reply *reply)
+static struct timeline_attempt read_attempt(const cJSON *attempt)
+{
+        return (struct timeline_attempt){
+                .endpoint = json_string(attempt, "endpoint"),
+                .reason = json_string(attempt, "reason"),
+                .status = (unsigned)json_number(attempt, "status"),
+                .is_hedge = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(attempt, "hedge")),
+                .characters = json_number(attempt, "characters"),
+                .opened_us = json_number(attempt, "opened_us"),
+                .sent_us = json_number(attempt, "sent_us"),
+                .first_text_us = json_number(attempt, "first_text_us"),
+                .ended_us = json_number(attempt, "ended_us"),
+        };
+}
+
+struct timeline reply_timeline(const struct reply *reply, struct timeline_attempt attempts[REPLY_ATTEMPTS_MAX])
 {
         struct timeline timeline = reply->heard;
+        const cJSON *attempt;
 
         timeline.released_us = json_number(reply->timings, "released_us");
-        timeline.cloud_first_byte_us = json_number(reply->timings, "cloud_first_byte_us");
         timeline.cloud_first_text_us = json_number(reply->timings, "cloud_first_text_us");
         timeline.end_us = json_number(reply->timings, "end_us");
         timeline.reason = json_string(reply->timings, "error");
+        timeline.opener_end = json_string(reply->timings, "opener_end");
+        timeline.seam = json_number(reply->timings, "seam");
+        timeline.local_seam = json_number(reply->timings, "local_seam");
+        timeline.undecided_us = json_number(reply->timings, "undecided_us");
+        timeline.paced_us = json_number(reply->timings, "paced_us");
+        timeline.lost_tokens = json_number(reply->timings, "lost_tokens");
+        timeline.attempts = attempts;
+        cJSON_ArrayForEach(attempt, cJSON_GetObjectItemCaseSensitive(reply->timings, "attempts"))
+        {
+                if (timeline.n_attempts < REPLY_ATTEMPTS_MAX)
+                        attempts[timeline.n_attempts++] = read_attempt(attempt);
+        }
         return timeline;
 }
 

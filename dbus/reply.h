@@ -28,8 +28,11 @@ int reply_replace(struct reply *reply, uint32_t keep, const char *text);
 /* Whether, and of what, it failed: NULL and NULL where it did not. Borrowed. */
 void reply_failure(const struct reply *reply, const char **ret_name, const char **ret_message);
 
-/* The words as heard with the daemon's times. Borrows from the reply. */
-struct timeline reply_timeline(const struct reply *reply);
+#define REPLY_ATTEMPTS_MAX 16 /* that the daemon tells of */
+
+/* The words as heard with the daemon's times. Borrows from the reply, and the attempts from the array that it fills.
+ */
+struct timeline reply_timeline(const struct reply *reply, struct timeline_attempt attempts[REPLY_ATTEMPTS_MAX]);
 
 /* NULL without memory; the caller deletes it. */
 cJSON *reply_json(const struct reply *reply);

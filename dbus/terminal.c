@@ -7,9 +7,11 @@
 #include "dbus/terminal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "libmulm/base/macro.h"
@@ -53,6 +55,17 @@ void terminal_init(struct terminal *terminal, FILE *file, enum terminal_color co
                 .color = decide_color(color, is_terminal),
                 .style = "",
         };
+}
+
+unsigned terminal_columns(FILE *file)
+{
+        const char *columns = getenv("COLUMNS");
+        struct winsize size;
+        unsigned long n = columns ? strtoul(columns, NULL, 10) : 0;
+
+        if (n > 0 && n <= USHRT_MAX)
+                return (unsigned)n;
+        return ioctl(fileno(file), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 static const char *find_style(const char *source)

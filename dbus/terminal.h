@@ -24,6 +24,9 @@ struct terminal {
 
 void terminal_init(struct terminal *terminal, FILE *file, enum terminal_color color);
 
+/* Its width; 0 where that is not known. $COLUMNS wins. */
+unsigned terminal_columns(FILE *file);
+
 /* Prints UTF-8 at once, in the colour of `source` ("opener", "cloud", "local"). 0 or what writing gave. */
 int terminal_print(struct terminal *terminal, const char *source, const char *text);
 

@@ -160,10 +160,20 @@ static int append_string(sd_bus_message *message, const char *key, const char *v
 
 static int append_attempt(sd_bus_message *message, const struct request_attempt *attempt)
 {
-        return sd_bus_message_append(message, "a{sv}", 6, "endpoint", "s", attempt->endpoint, "form", "s",
-                                     attempt->form, "status", "u", (uint32_t)attempt->http_status, "reason", "s",
-                                     attempt->reason, "hedge", "b", (int)attempt->is_hedge, "tokens", "u",
-                                     (uint32_t)attempt->n_tokens);
+        int r;
+
+        if ((r = sd_bus_message_open_container(message, 'a', "{sv}")) < 0 ||
+            (r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "endpoint", "s", attempt->endpoint,
+                                       "form", "s", attempt->form, "status", "u", (uint32_t)attempt->http_status,
+                                       "reason", "s", attempt->reason, "hedge", "b", (int)attempt->is_hedge, "tokens",
+                                       "u", (uint32_t)attempt->n_tokens, "characters", "u",
+                                       (uint32_t)attempt->n_said)) < 0 ||
+            (r = append_time(message, "opened_us", attempt->opened_us)) < 0 ||
+            (r = append_time(message, "sent_us", attempt->released_us)) < 0 ||
+            (r = append_time(message, "first_text_us", attempt->first_text_us)) < 0 ||
+            (r = append_time(message, "ended_us", attempt->ended_us)) < 0)
+                return r;
+        return sd_bus_message_close_container(message);
 }
 
 /* An entry of its own: aa{sv}, in order. */
@@ -186,6 +196,42 @@ static int append_attempts(sd_bus_message *message, const struct request_attempt
         if ((r = sd_bus_message_close_container(message)) < 0 || (r = sd_bus_message_close_container(message)) < 0)
                 return r;
         return sd_bus_message_close_container(message);
+}
+
+/* Who was to speak, an entry of its own: as. */
+static int append_raced(sd_bus_message *message, const struct request_timings *timings)
+{
+        const char *const names[] = { timings->raced_opener ? "opener" : NULL, timings->raced_cloud ? "cloud" : NULL,
+                                      timings->raced_hedge ? "hedge" : NULL };
+        int r;
+
+        if ((r = sd_bus_message_open_container(message, 'e', "sv")) < 0 ||
+            (r = sd_bus_message_append(message, "s", "raced")) < 0 ||
+            (r = sd_bus_message_open_container(message, 'v', "as")) < 0 ||
+            (r = sd_bus_message_open_container(message, 'a', "s")) < 0)
+                return r;
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                r = names[i] ? sd_bus_message_append(message, "s", names[i]) : 0;
+                if (r < 0)
+                        return r;
+        }
+        if ((r = sd_bus_message_close_container(message)) < 0 || (r = sd_bus_message_close_container(message)) < 0)
+                return r;
+        return sd_bus_message_close_container(message);
+}
+
+/* Who won, and where the reply was taken over. */
+static int append_race(sd_bus_message *message, const struct request_timings *timings)
+{
+        int r;
+
+        if ((r = append_raced(message, timings)) < 0 || (r = append_string(message, "winner", timings->winner)) < 0 ||
+            (r = append_string(message, "opener_end", timings->opener_end)) < 0 ||
+            (r = append_count(message, "seam", (unsigned)timings->n_seam)) < 0 ||
+            (r = append_count(message, "local_seam", (unsigned)timings->n_local_seam)) < 0 ||
+            (r = append_count(message, "lost_tokens", timings->n_lost_tokens)) < 0)
+                return r;
+        return 0;
 }
 
 static int append_timings(sd_bus_message *message, const struct request_timings *timings)
@@ -213,6 +259,7 @@ static int append_timings(sd_bus_message *message, const struct request_timings 
             (r = append_flag(message, "reused_connection", timings->reused_connection)) < 0 ||
             (r = append_string(message, "error", timings->error)) < 0 ||
             (r = append_string(message, "message", timings->message)) < 0 ||
+            (r = append_race(message, timings)) < 0 ||
             (r = append_attempts(message, timings->attempts, timings->n_attempts)) < 0)
                 return r;
         return sd_bus_message_close_container(message);

@@ -83,6 +83,22 @@ static void test_timeline_is_on_stderr(void **state)
 
         expect(start(fixture->address, "ask", "q", "--timeline", NULL), 0, FAKE_REQUESTS_REPLY "\n",
                "without the opener it would have been about 905 ms");
+        expect(start(fixture->address, "ask", "q", "--timeline", NULL), 0, FAKE_REQUESTS_REPLY "\n",
+               "resumed  behind 27 characters, fake after broken: Status\nheld     40 ms, until it was clear how the "
+               "text "
+               "joins\nlost     3 tokens");
+        expect(start(fixture->address, "ask", "q", "--timeline", "--color=always", NULL), 0, NULL,
+               "broken   \033[31m");
+}
+
+static void test_timeline_is_as_wide_as_the_terminal(void **state)
+{
+        const struct bus_fixture *fixture = *state;
+
+        assert_int_equal(setenv("COLUMNS", "120", 1), 0);
+        expect(start(fixture->address, "ask", "q", "--timeline", NULL), 0, FAKE_REQUESTS_REPLY "\n",
+               "+----------------------------------+----------------------------------+\n");
+        assert_int_equal(unsetenv("COLUMNS"), 0);
 }
 
 static void test_json_has_all_of_a_reply(void **state)
@@ -102,6 +118,12 @@ static void test_json_has_all_of_a_reply(void **state)
         assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(object, "replacements")), 0);
         assert_true(cJSON_IsNumber(cJSON_GetObjectItem(cJSON_GetObjectItem(object, "timings"), "released_us")));
         assert_null(cJSON_GetObjectItem(cJSON_GetObjectItem(object, "timings"), "attempts"));
+        assert_string_equal(string(cJSON_GetObjectItem(object, "timings"), "winner"), "opener");
+        assert_string_equal(cJSON_GetStringValue(cJSON_GetArrayItem(
+                                    cJSON_GetObjectItem(cJSON_GetObjectItem(object, "timings"), "raced"), 1)),
+                            "cloud");
+        assert_int_equal(
+                (int)cJSON_GetNumberValue(cJSON_GetObjectItem(cJSON_GetObjectItem(object, "timings"), "seam")), 27);
         assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(object, "attempts")), 2);
         attempt = cJSON_GetArrayItem(cJSON_GetObjectItem(object, "attempts"), 0);
         assert_string_equal(string(attempt, "endpoint"), "broken");
@@ -110,6 +132,8 @@ static void test_json_has_all_of_a_reply(void **state)
         attempt = cJSON_GetArrayItem(cJSON_GetObjectItem(object, "attempts"), 1);
         assert_string_equal(string(attempt, "endpoint"), "fake");
         assert_string_equal(string(attempt, "form"), "prefill");
+        assert_int_equal((int)cJSON_GetNumberValue(cJSON_GetObjectItem(attempt, "characters")), 27);
+        assert_int_equal((int)cJSON_GetNumberValue(cJSON_GetObjectItem(attempt, "first_text_us")), 930000);
         assert_string_equal(string(attempt, "reason"), "complete");
         cJSON_Delete(object);
         process_free(process);
@@ -275,6 +299,7 @@ int main(void)
                 TEST(test_control_characters_go_into_a_pipe_as_they_are),
                 TEST(test_colour_tells_the_sources_apart),
                 TEST(test_timeline_is_on_stderr),
+                TEST(test_timeline_is_as_wide_as_the_terminal),
                 TEST(test_json_has_all_of_a_reply),
                 TEST(test_replaced_text_goes_into_a_pipe_when_it_is_final),
                 TEST(test_json_has_the_replacements),

@@ -9,19 +9,41 @@
 
 #include "dbus/terminal.h"
 #include "dbus/timeline.h"
+#include "libmulm/base/macro.h"
 #include "tests/support/test.h"
+
+static const struct timeline_attempt attempts[] = {
+        { .endpoint = "primary",
+          .reason = "Status",
+          .status = 503,
+          .opened_us = 1000,
+          .sent_us = 25000,
+          .ended_us = 300000,
+          .characters = 27 },
+        { .endpoint = "a-backup-far-away",
+          .reason = "complete",
+          .status = 200,
+          .opened_us = 300000,
+          .sent_us = 300000,
+          .first_text_us = 930000,
+          .ended_us = 2100000,
+          .characters = 27 },
+};
 
 static const struct timeline whole = {
         .opener_first_us = 12000,
         .opener_last_us = 24000,
         .released_us = 25000,
-        .cloud_first_byte_us = 905000,
         .cloud_first_text_us = 930000,
         .rest_first_us = 931000,
         .rest_last_us = 2100000,
         .rest_source = "cloud",
         .end_us = 2100500,
         .reason = "",
+        .opener_end = "unsure",
+        .seam = 27,
+        .attempts = attempts,
+        .n_attempts = 2,
 };
 
 static void assert_picture(const struct timeline *timeline, const char *wanted)
@@ -46,11 +68,90 @@ static void test_whole_request_is_drawn(void **state)
         (void)state;
         assert_picture(&whole, "         0              1500           3000 ms\n"
                                "         +--------------+--------------+\n"
-                               "opener   =                                first word 12 ms, last 24 ms\n"
-                               "wait     ~~~~~~~~~~                       body sent 25 ms, first byte 905 ms\n"
-                               "cloud             =============           first word 931 ms, last 2100 ms\n"
+                               "opener   =                                12 to 24 ms (unsure)\n"
+                               "primary  ~~~x                             sent 25 ms, 503, Status\n"
+                               "a-backup    ~~~~~~=============           sent 300 ms, text 930 ms\n"
+                               "cloud             =============           931 to 2100 ms\n"
+                               "seam     behind 27 characters\n"
+                               "resumed  behind 27 characters, a-backup-far-away after primary: Status\n"
                                "first word after 12 ms; without the opener it would have been about 905 ms\n"
                                "(the cloud's first text came 905 ms after the body was sent)\n");
+}
+
+static void test_costs_are_told_where_there_are_any(void **state)
+{
+        struct timeline timeline = whole;
+
+        (void)state;
+        timeline.undecided_us = 40000;
+        timeline.paced_us = 2500000;
+        timeline.lost_tokens = 12;
+        timeline.local_seam = 31;
+        assert_last_words(&timeline, "finished behind 31 characters, by the model on the device\n"
+                                     "held     40 ms, until it was clear how the text joins\n"
+                                     "held     2500 ms, by the pace\n"
+                                     "lost     12 tokens, of answers that were outrun\n");
+}
+
+static void test_hedge_has_a_row_and_resumes_nothing(void **state)
+{
+        const struct timeline_attempt raced[] = {
+                { .endpoint = "e",
+                  .reason = "outrun",
+                  .is_hedge = true,
+                  .opened_us = 500,
+                  .sent_us = 500,
+                  .ended_us = 12000 },
+                attempts[1],
+        };
+        struct timeline timeline = whole;
+        _cleanup_(buf_done) struct buf text = BUF_NULL;
+
+        (void)state;
+        timeline.attempts = raced;
+        assert_last_words(&timeline, "hedge    x                                sent 0 ms, outrun\n");
+        assert_int_equal(timeline_render(&timeline, &text), 0);
+        assert_null(strstr(text.data, "resumed"));
+}
+
+static size_t widest_line(const struct timeline *timeline)
+{
+        _cleanup_(buf_done) struct buf text = BUF_NULL;
+        size_t widest = 0;
+
+        assert_int_equal(timeline_render(timeline, &text), 0);
+        for (const char *line = strchr(text.data, '+'); *line; line += strcspn(line, "\n") + 1)
+                if (*line == '+') {
+                        widest = strcspn(line, "\n");
+                        break;
+                }
+        return widest;
+}
+
+static void test_picture_is_as_wide_as_the_terminal_lets_it(void **state)
+{
+        static const unsigned columns[][2] = { { 0, 31 },  { 80, 31 }, { 81, 33 },   { 120, 71 },
+                                               { 10, 11 }, { 60, 11 }, { 160, 111 }, { UINT16_MAX, 111 } };
+        struct timeline timeline = whole;
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
+                timeline.n_columns = columns[i][0];
+                assert_int_equal(widest_line(&timeline), columns[i][1]);
+        }
+}
+
+static void test_rows_are_coloured_where_wanted(void **state)
+{
+        struct timeline timeline = whole;
+        _cleanup_(buf_done) struct buf text = BUF_NULL;
+
+        (void)state;
+        assert_int_equal(timeline_render(&timeline, &text), 0);
+        assert_null(strchr(text.data, '\033'));
+        timeline.color = true;
+        assert_last_words(&timeline, "opener   \033[1;36m=");
+        assert_last_words(&timeline, "primary  \033[31m~~~x");
 }
 
 static void test_without_opener_the_clouds_delay_alone_counts(void **state)
@@ -70,11 +171,11 @@ static void test_local_reply_says_why(void **state)
         struct timeline timeline = whole;
 
         (void)state;
-        timeline.cloud_first_byte_us = timeline.cloud_first_text_us = 0;
+        timeline.cloud_first_text_us = 0;
+        timeline.n_attempts = 0;
         timeline.rest_source = "local";
         timeline.reason = "Offline";
         assert_last_words(&timeline, "first word after 12 ms; the cloud gave no text (Offline)\n");
-        assert_last_words(&timeline, "body sent 25 ms, no answer\n");
         assert_last_words(&timeline, "local    ");
         timeline.reason = "";
         assert_last_words(&timeline, "the cloud gave no text\n");
@@ -92,7 +193,8 @@ static void test_reply_without_opener_says_so(void **state)
 static void test_no_word_at_all_says_so(void **state)
 {
         (void)state;
-        assert_last_words(&(struct timeline){ .reason = "" }, "no word was heard\n");
+        assert_last_words(&(struct timeline){ .reason = "", .opener_end = "", .rest_source = "" },
+                          "no word was heard\n");
 }
 
 /* Any times, in any order, as a faulty daemon might tell them. */
@@ -104,11 +206,16 @@ static void test_any_times_fit_in_the_picture(void **state)
         (void)state;
         for (unsigned i = 0; i < 20000; i++) {
                 _cleanup_(buf_done) struct buf text = BUF_NULL;
-                struct timeline timeline = { .rest_source = "cloud", .reason = "" };
-                uint64_t *const fields[] = { &timeline.opener_first_us,     &timeline.opener_last_us,
-                                             &timeline.released_us,         &timeline.cloud_first_byte_us,
-                                             &timeline.cloud_first_text_us, &timeline.rest_first_us,
-                                             &timeline.rest_last_us,        &timeline.end_us };
+                struct timeline_attempt attempt = { .endpoint = "e", .reason = "r" };
+                struct timeline timeline = {
+                        .rest_source = "cloud", .reason = "", .opener_end = "", .attempts = &attempt, .n_attempts = 1
+                };
+                uint64_t *const fields[] = { &timeline.opener_first_us, &timeline.opener_last_us,
+                                             &timeline.released_us,     &attempt.opened_us,
+                                             &attempt.sent_us,          &attempt.first_text_us,
+                                             &attempt.ended_us,         &timeline.cloud_first_text_us,
+                                             &timeline.rest_first_us,   &timeline.rest_last_us,
+                                             &timeline.end_us };
 
                 for (size_t k = 0; k < ARRAY_SIZE(fields); k++) {
                         seed = seed * 6364136223846793005 + 1442695040888963407;
@@ -176,6 +283,10 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_whole_request_is_drawn),
+                cmocka_unit_test(test_costs_are_told_where_there_are_any),
+                cmocka_unit_test(test_hedge_has_a_row_and_resumes_nothing),
+                cmocka_unit_test(test_picture_is_as_wide_as_the_terminal_lets_it),
+                cmocka_unit_test(test_rows_are_coloured_where_wanted),
                 cmocka_unit_test(test_without_opener_the_clouds_delay_alone_counts),
                 cmocka_unit_test(test_local_reply_says_why),
                 cmocka_unit_test(test_reply_without_opener_says_so),
