@@ -52,13 +52,20 @@ static size_t trim_blanks(const char *text, size_t n)
         return n;
 }
 
-/* A mark that adds nothing after `last`: any pause or full stop after any mark, and the same mark again. A question
- * or exclamation mark after another mark is meant. */
+static bool is_dash(uint32_t c)
+{
+        return c >= 0x2012 && c <= 0x2015;
+}
+
+/* A mark that adds nothing after `last`: any pause or full stop after any mark, the same mark again, and a dash after
+ * a dash. A question or exclamation mark after another mark is meant. */
 static bool is_doubled_mark(uint32_t last, uint32_t c)
 {
         static const uint32_t weak[] = { ',',   ';',    ':',    '.',    0x60c,  0x61b,
                                          0x6d4, 0x3001, 0x3002, 0xff0c, 0xff1a, 0xff1b };
 
+        if (is_dash(last))
+                return is_dash(c);
         return letter_is_mark(last) && letter_is_mark(c) && (c == last || is_any_of(weak, ARRAY_SIZE(weak), c));
 }
 

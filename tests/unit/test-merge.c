@@ -14,7 +14,11 @@
 #include "libmulm/base/utf8.h"
 #include "tests/support/test.h"
 
-#define CASES_MIN 60
+#define CASES_MIN 200
+
+/* Bytes beyond those of what was said that the longest decision may hold, blanks not counted: of an echo wrapped in
+ * quotes and markdown, of a mark, a tag or the beginning of a refusal, and of the letters behind them that decide. */
+#define HELD_MAX 64
 
 struct merge_case {
         char name[512];
@@ -65,6 +69,31 @@ static void check(const struct merge_case *test, const size_t *cuts, size_t n_cu
                          buf_string(&test->shown));
 }
 
+/* What was read and is neither shown nor known to be dropped, byte by byte. */
+static void check_held(const struct merge_case *test)
+{
+        _cleanup_(buf_done) struct buf delta = BUF_NULL;
+        struct merge merge;
+
+        merge_init(&merge);
+        merge.refusals = prompts_get(&PROMPTS_NULL, PROMPTS_TEXT_REFUSALS);
+        assert_int_equal(merge_opener(&merge, buf_string(&test->said), test->said.n, &delta), 0);
+        for (size_t i = 0; i < test->stream.n; i++) {
+                size_t n_held;
+
+                assert_int_equal(merge_cloud(&merge, test->stream.data + i, 1, &delta), 0);
+                n_held = merge.clean.n_tag + merge.clean.n_sequence;
+                for (size_t k = 0; k < merge.held.n; k++)
+                        n_held += !strchr(" \t\n", merge.held.data[k]);
+                if (!merge.verdict.is_decided)
+                        n_held += merge.verdict.n_head;
+                if (n_held > test->said.n + HELD_MAX)
+                        fail_msg("%s: %zu bytes held", test->name, n_held);
+                assert_true(merge_is_holding(&merge) || n_held == 0 || merge.clean.in_reasoning);
+        }
+        merge_done(&merge);
+}
+
 static void check_every_split(const struct merge_case *test)
 {
         size_t bytes[4096], n = test->stream.n;
@@ -78,6 +107,7 @@ static void check_every_split(const struct merge_case *test)
                 bytes[i] = i;
         }
         check(test, bytes, n, "byte by byte");
+        check_held(test);
 }
 
 /* Reads `key |text|` with \n, \t, \\ and \xNN. */
@@ -414,6 +444,71 @@ static void test_random_streams_equal_the_slow_merge(void **state)
         }
 }
 
+/* ------------------------------------------------------------------------------------------------ replacing */
+
+/* Feeds in pieces; `seen` is what a caller has that follows deltas and replacements. */
+static void feed_as_caller(struct merge *merge, const struct buf *stream, uint64_t *seed, struct buf *seen)
+{
+        _cleanup_(buf_done) struct buf delta = BUF_NULL;
+        bool ended = false;
+
+        for (size_t from = 0, to; !ended; from = to) {
+                ended = from == stream->n;
+                to = from + 1 + draw(seed, 7);
+                to = MIN(to, stream->n);
+                buf_clear(&delta);
+                assert_int_equal(ended ? merge_end(merge, &delta)
+                                       : merge_cloud(merge, stream->data + from, to - from, &delta),
+                                 0);
+                if (merge->is_replaced) {
+                        size_t keep = 0;
+
+                        assert_true(merge->redraw);
+                        while (utf8_count(seen->data, keep) < merge->n_kept || (seen->data[keep] & 0xc0) == 0x80)
+                                keep++;
+                        assert_true(keep < seen->n);
+                        buf_truncate(seen, keep);
+                        merge->is_replaced = false;
+                }
+                add(seen, buf_string(&delta), delta.n);
+                assert_int_equal(seen->n, merge->shown.n);
+                assert_memory_equal(buf_string(seen), buf_string(&merge->shown), seen->n);
+        }
+}
+
+/* With `redraw` the new reply stands alone; without, what was shown stands and only grows. */
+static void test_random_replacements_end_in_the_new_text(void **state)
+{
+        static const char *const words[] = { "The",         " city", " is", " Rome", " Zürich",
+                                             ", of course", ".",     " é",  "🦘" };
+        uint64_t seed = 4711;
+
+        (void)state;
+        for (unsigned round = 0; round < 5000; round++) {
+                _cleanup_(buf_done) struct buf said = BUF_NULL, stream = BUF_NULL, seen = BUF_NULL, wanted = BUF_NULL;
+                struct merge merge;
+
+                for (unsigned i = 0, n = 1 + draw(&seed, 5); i < n; i++)
+                        assert_int_equal(buf_add_string(&said, words[draw(&seed, ARRAY_SIZE(words))]), 0);
+                for (unsigned i = 0, n = 1 + draw(&seed, 6); i < n; i++)
+                        assert_int_equal(buf_add_string(&wanted, words[draw(&seed, ARRAY_SIZE(words))]), 0);
+                assert_int_equal(buf_printf(&stream, "%s[[replace]]%s%s", draw(&seed, 2) ? "\n" : "",
+                                            draw(&seed, 2) ? " " : "", wanted.data),
+                                 0);
+                merge_init(&merge);
+                merge.redraw = draw(&seed, 2);
+                assert_int_equal(merge_opener(&merge, said.data, said.n, &seen), 0);
+                buf_clear(&said);
+                add(&said, seen.data, seen.n); /* without the blank at its head */
+                feed_as_caller(&merge, &stream, &seed, &seen);
+                if (merge.redraw)
+                        assert_string_equal(seen.data, wanted.data + strspn(wanted.data, " "));
+                else
+                        assert_memory_equal(seen.data, said.data, said.n);
+                merge_done(&merge);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -422,6 +517,7 @@ int main(void)
                 cmocka_unit_test(test_the_tag_that_comes_too_late_is_not_shown),
                 cmocka_unit_test(test_local_words_go_on_from_what_was_shown),
                 cmocka_unit_test(test_random_streams_equal_the_slow_merge),
+                cmocka_unit_test(test_random_replacements_end_in_the_new_text),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
