@@ -96,7 +96,7 @@ unsigned recovery_opener_words(struct request *request, unsigned max_words)
         uint64_t at_us;
 
         endpoint = recovery_choose(request, &at_us);
-        if (!endpoint)
+        if (!endpoint || !settings->adaptive)
                 return max_words;
         return delay_words(&shared_state(request, endpoint)->delay, rate > 0 ? rate : settings->words_per_second,
                            settings->min_words, max_words);

@@ -165,8 +165,9 @@ bool requests_delay(const struct requests *requests, size_t i, struct requests_d
                         .endpoint = endpoint->name,
                         .mean_us = (uint64_t)delay->mean_us,
                         .deviation_us = (uint64_t)delay->deviation_us,
-                        .n_words = delay_words(delay, settings->words_per_second, settings->min_words,
-                                               settings->max_words),
+                        .n_words = settings->adaptive ? delay_words(delay, settings->words_per_second,
+                                                                    settings->min_words, settings->max_words)
+                                                      : settings->max_words,
                 };
                 return true;
         }

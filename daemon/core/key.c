@@ -21,7 +21,7 @@ static const char *const prefill_words[] = {
 };
 static const char *const http_words[] = { "2", "2-prior-knowledge", "1.1", NULL }; /* enum settings_http */
 
-static const char *const hedge_words[] = { "no", "yes", NULL };
+static const char *const boolean_words[] = { "no", "yes", NULL };
 static const char *const confidence_words[] = { "model", NULL };
 
 static_assert(sizeof(enum settings_prefill) == sizeof(unsigned) && sizeof(enum settings_http) == sizeof(unsigned),
@@ -34,11 +34,12 @@ static const struct key settings_keys[] = {
         { "Model", "Threads", KEY_KIND_UNSIGNED, AT(threads), "0", 0, 64, NULL },
         { "Opener", "MinWords", KEY_KIND_UNSIGNED, AT(min_words), "4", 1, 32, NULL },
         { "Opener", "MaxWords", KEY_KIND_UNSIGNED, AT(max_words), "8", 1, 32, NULL },
+        { "Opener", "Adaptive", KEY_KIND_CHOICE, AT(adaptive), "yes", 0, 0, boolean_words },
         { "Opener", "WordsPerSecond", KEY_KIND_DECIMAL, AT(words_per_second), "2.5", 0.5, 50, NULL },
         { "Opener", "Confidence", KEY_KIND_DECIMAL, AT(confidence), "model", 0, 1, confidence_words },
         { "Opener", "Seed", KEY_KIND_INTEGER, AT(seed), "0", 0, 4294967295, NULL },
         { "Cloud", "Endpoints", KEY_KIND_NAMES, AT(endpoint_names), NULL, 0, 0, NULL },
-        { "Cloud", "Hedge", KEY_KIND_CHOICE, AT(hedge), "no", 0, 0, hedge_words },
+        { "Cloud", "Hedge", KEY_KIND_CHOICE, AT(hedge), "no", 0, 0, boolean_words },
         { "Cloud", "ConnectSec", KEY_KIND_SECONDS, AT(connect_sec), "5", 0.01, 300, NULL },
         { "Cloud", "FirstTextSec", KEY_KIND_SECONDS, AT(first_text_sec), "5", 0.01, 300, NULL },
         { "Cloud", "GapSec", KEY_KIND_SECONDS, AT(gap_sec), "5", 0.01, 300, NULL },

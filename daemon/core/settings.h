@@ -54,6 +54,7 @@ struct settings {
 
         /* [Opener] */
         unsigned min_words, max_words;
+        unsigned adaptive; /* 1: as many words as cover the cloud's delay */
         double words_per_second;
         double confidence; /* or SETTINGS_OF_MODEL */
         uint64_t seed;     /* 0: greedy */

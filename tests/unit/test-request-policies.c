@@ -68,6 +68,19 @@ static void test_callers_rate_and_limit_count(void **state)
         assert_int_equal(fake_io.engine.job.max_words, 8);
 }
 
+static void test_opener_has_the_most_words_where_it_is_not_to_adapt(void **state)
+{
+        struct fixture *fixture = *state;
+        struct requests_delay delay;
+
+        fixture_set(&fixture->settings, "Opener", "Adaptive", "no");
+        for (unsigned i = 0; i < 40; i++)
+                (void)ask(fixture, REQUEST_OPTIONS_NULL, 1000000);
+        assert_int_equal(ask(fixture, REQUEST_OPTIONS_NULL, 1000000), 8);
+        assert_true(requests_delay(fixture->requests, 0, &delay));
+        assert_int_equal(delay.n_words, 8);
+}
+
 static void test_usual_delay_outlives_the_daemon(void **state)
 {
         struct fixture *fixture = *state;
@@ -206,6 +219,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 policy_test(test_opener_is_as_long_as_the_usual_delay),
                 policy_test(test_callers_rate_and_limit_count),
+                policy_test(test_opener_has_the_most_words_where_it_is_not_to_adapt),
                 policy_test(test_usual_delay_outlives_the_daemon),
                 policy_test(test_thanks_and_bare_answers_go_to_the_cloud_alone),
                 policy_test(test_opener_ends_in_front_of_a_claim),

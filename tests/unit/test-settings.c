@@ -83,9 +83,13 @@ static void test_every_key_is_taken(void **state)
         set(&settings, "Model", "Threads", "2");
         set(&settings, "Opener", "MinWords", "3");
         set(&settings, "Opener", "MaxWords", "6");
+        set(&settings, "Opener", "Adaptive", "no");
+        set(&settings, "Opener", "WordsPerSecond", "3.5");
         set(&settings, "Opener", "Confidence", "0.5");
         set(&settings, "Opener", "Seed", "4294967295");
         set(&settings, "Cloud", "Endpoints", "primary  backup,third");
+        set(&settings, "Cloud", "Hedge", "yes");
+        set(&settings, "Cloud", "Prompts", "/prompts");
         set(&settings, "Cloud", "ConnectSec", "1.5");
         set(&settings, "Cloud", "FirstTextSec", "900ms");
         set(&settings, "Cloud", "GapSec", "2 s");
@@ -108,8 +112,12 @@ static void test_every_key_is_taken(void **state)
         assert_int_equal(settings.threads, 2);
         assert_int_equal(settings.min_words, 3);
         assert_int_equal(settings.max_words, 6);
+        assert_int_equal(settings.adaptive, 0);
+        assert_true(settings.words_per_second == 3.5);
         assert_true(settings.confidence == 0.5);
         assert_int_equal(settings.seed, 4294967295);
+        assert_int_equal(settings.hedge, 1);
+        assert_string_equal(settings.prompts_path, "/prompts");
         assert_int_equal(settings.n_endpoint_names, 3);
         assert_string_equal(settings.endpoint_names[2], "third");
         assert_null(settings.endpoint_names[3]);
@@ -236,7 +244,7 @@ static void test_unknown_names_are_refused_with_the_nearest(void **state)
         assert_refused("Opener", "MinWord", "4", "mulmd.conf:12: [Opener] MinWord: unknown key; is MinWords meant?");
         assert_refused("Opener", "minwords", "4",
                        "mulmd.conf:12: [Opener] minwords: unknown key; is MinWords meant?");
-        assert_refused("Opener", "Adaptive", "yes", "mulmd.conf:12: [Opener] Adaptive: unknown key");
+        assert_refused("Opener", "Whisper", "yes", "mulmd.conf:12: [Opener] Whisper: unknown key");
         assert_refused("Model", "KeepWarm", "yes", "mulmd.conf:12: [Model] KeepWarm: unknown key");
         assert_refused("Openers", "MinWords", "4", "mulmd.conf:12: [Openers]: unknown section; is [Opener] meant?");
         assert_refused("Conversation", "MaxTurns", "4", "mulmd.conf:12: [Conversation]: unknown section");
