@@ -19,9 +19,10 @@
 /* What a thread has for itself. */
 struct decode_thread {
         struct activations activations;
-        float *normed; /* [n_embedding] */
-        float *rows;   /* [n_embedding]: this thread's rows of a product that is then added to x */
-        float *scores; /* [n_context] */
+        float *normed;        /* [n_embedding] */
+        float *rows;          /* [n_embedding]: this thread's rows of a product that is then added to x */
+        float *scores;        /* [n_context] */
+        float *keys, *values; /* [n_context x head_size], where they are not kept as floats */
 };
 
 struct decode {
@@ -30,13 +31,14 @@ struct decode {
         const struct kv *kv;
 
         uint32_t position, first_layer;
-        bool is_batch;    /* the token came with others */
-        float *x;         /* [n_embedding], the residual stream */
-        float *query;     /* [n_heads * head_size] */
-        float *attention; /* [n_heads * head_size] */
-        float *gate, *up; /* [n_feed_forward] */
-        float *rotation;  /* [n_rope] */
-        float *logits;    /* [n_vocabulary] */
+        bool is_batch;      /* the token came with others */
+        float *x;           /* [n_embedding], the residual stream */
+        float *query;       /* [n_heads * head_size] */
+        float *key, *value; /* [n_kv_heads * head_size] */
+        float *attention;   /* [n_heads * head_size] */
+        float *gate, *up;   /* [n_feed_forward] */
+        float *rotation;    /* [n_rope] */
+        float *logits;      /* [n_vocabulary] */
 
         struct decode_thread threads[]; /* one for each of the pool */
 };
@@ -63,32 +65,36 @@ static void project_attention(struct decode *decode, const struct model_layer *l
                 ops_rope(model, decode->rotation, first, last, decode->query + first);
         }
         if (ops_overlap(begin, end, n_query, n_kv, &first, &last)) {
-                float *keys = kv_keys(decode->kv, index, decode->position) + first;
-
-                activations_multiply(activations, &layer->key, first, last, keys);
-                ops_rope(model, decode->rotation, first, last, keys);
+                activations_multiply(activations, &layer->key, first, last, decode->key + first);
+                ops_rope(model, decode->rotation, first, last, decode->key + first);
+                kv_write(decode->kv, KV_KEYS, index, decode->position, first, last - first, decode->key + first);
         }
-        if (ops_overlap(begin, end, n_query + n_kv, n_kv, &first, &last))
-                activations_multiply(activations, &layer->value, first, last,
-                                     kv_values(decode->kv, index, decode->position) + first);
+        if (ops_overlap(begin, end, n_query + n_kv, n_kv, &first, &last)) {
+                activations_multiply(activations, &layer->value, first, last, decode->value + first);
+                kv_write(decode->kv, KV_VALUES, index, decode->position, first, last - first, decode->value + first);
+        }
 }
 
 /* Heads [begin, end). */
-static void attend(struct decode *decode, uint32_t layer, float *scores, size_t begin, size_t end)
+static void attend(struct decode *decode, uint32_t layer, const struct decode_thread *own, size_t begin, size_t end)
 {
         const struct mulm_model *model = decode->model;
         size_t n_group = model->n_heads / model->n_kv_heads, first, last;
 
         for (size_t group = begin / n_group; group < model->n_kv_heads; group++) {
-                size_t head, offset = group * model->head_size;
+                size_t head, offset = group * model->head_size, n_stride;
+                const float *keys, *values;
 
                 if (!ops_overlap(begin, end, group * n_group, n_group, &first, &last))
                         break;
                 head = (group * n_group + first) * model->head_size;
-                model->kernels->attention(decode->attention + head, scores, decode->query + head, last - first,
-                                          kv_keys(decode->kv, layer, 0) + offset,
-                                          kv_values(decode->kv, layer, 0) + offset, decode->kv->n_width,
-                                          decode->position + 1, model->head_size, decode->is_batch);
+                keys = kv_read(decode->kv, KV_KEYS, layer, decode->position + 1, offset, model->head_size, own->keys,
+                               &n_stride, model->kernels);
+                values = kv_read(decode->kv, KV_VALUES, layer, decode->position + 1, offset, model->head_size,
+                                 own->values, &n_stride, model->kernels);
+                model->kernels->attention(decode->attention + head, own->scores, decode->query + head, last - first,
+                                          keys, values, n_stride, decode->position + 1, model->head_size,
+                                          decode->is_batch);
         }
 }
 
@@ -127,7 +133,7 @@ static void run_attention(struct decode *decode, uint32_t index, uint32_t thread
         pool_barrier(decode->pool);
 
         pool_share(decode->pool, thread, decode->model->n_heads, 1, &begin, &end);
-        attend(decode, index, own->scores, begin, end);
+        attend(decode, index, own, begin, end);
         pool_barrier(decode->pool);
 
         add_product(decode, thread, &layer->output, decode->attention);
@@ -202,6 +208,14 @@ static int allocate_thread(struct decode *decode, struct decode_thread *own)
         own->scores = malloc(decode->kv->n_context * sizeof(float));
         if (!own->normed || !own->rows || !own->scores)
                 return -1;
+        if (decode->kv->type != MULM_KV_F32) {
+                size_t n_bytes = (size_t)decode->kv->n_context * model->head_size * sizeof(float);
+
+                own->keys = malloc(n_bytes);
+                own->values = malloc(n_bytes);
+                if (!own->keys || !own->values)
+                        return -1;
+        }
         return activations_init(&own->activations, model->kernels, n_max);
 }
 
@@ -210,14 +224,16 @@ static int allocate(struct decode *decode)
         const struct mulm_model *model = decode->model;
 
         decode->x = malloc(model->n_embedding * sizeof(float));
+        decode->key = malloc(kv_width(model) * sizeof(float));
+        decode->value = malloc(kv_width(model) * sizeof(float));
         decode->query = malloc(query_width(model) * sizeof(float));
         decode->attention = malloc(query_width(model) * sizeof(float));
         decode->gate = malloc(model->n_feed_forward * sizeof(float));
         decode->up = malloc(model->n_feed_forward * sizeof(float));
         decode->rotation = malloc(model->n_rope * sizeof(float));
         decode->logits = malloc(model->n_vocabulary * sizeof(float));
-        if (!decode->x || !decode->query || !decode->attention || !decode->gate || !decode->up || !decode->rotation ||
-            !decode->logits)
+        if (!decode->key || !decode->value || !decode->x || !decode->query || !decode->attention || !decode->gate ||
+            !decode->up || !decode->rotation || !decode->logits)
                 return -1;
 
         for (uint32_t i = 0; i < pool_n_threads(decode->pool); i++)
@@ -253,6 +269,8 @@ struct decode *decode_free(struct decode *decode)
                 struct decode_thread *own = &decode->threads[i];
 
                 activations_done(&own->activations);
+                free(own->values);
+                free(own->keys);
                 free(own->scores);
                 free(own->rows);
                 free(own->normed);
@@ -263,6 +281,8 @@ struct decode *decode_free(struct decode *decode)
         free(decode->gate);
         free(decode->attention);
         free(decode->query);
+        free(decode->value);
+        free(decode->key);
         free(decode->x);
         free(decode);
         return NULL;

@@ -109,6 +109,12 @@ struct mulm_message {
 
 /* ----------------------------------------------------------------------------------------------- session */
 
+/* How keys and values are kept. In half precision they take half the memory; results differ by that rounding. */
+enum mulm_kv {
+        MULM_KV_F32,
+        MULM_KV_F16,
+};
+
 struct mulm_session_options {
         uint32_t n_context; /* tokens the KV cache holds; 0: what the model was trained for */
         uint32_t n_threads; /* including the caller; 0: one per core, at most 4 */
@@ -118,6 +124,8 @@ struct mulm_session_options {
          * than 1.4 times as long as one, that is where memory bounds decoding (`mulm bench` tells). Models with
          * matrices of other types than Q8_0, Q4_0 and Q4_1 are never drafted for. */
         bool lookup;
+
+        enum mulm_kv kv;
 };
 
 /* `options` may be NULL. The fixed head of the chat template is evaluated here and kept. */

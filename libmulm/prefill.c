@@ -37,6 +37,7 @@ struct prefill_thread {
         float *panel;         /* [PANEL_ROWS x widest matrix] */
         float *rows;          /* [BATCH x PANEL_ROWS]: a product that is then added */
         float *scores;        /* [n_context] */
+        float *keys, *values; /* [n_context x head_size], where they are not kept as floats */
 };
 
 struct prefill {
@@ -54,6 +55,7 @@ struct prefill {
         float *x;                    /* [BATCH x n_embedding] */
         float *normed;               /* [BATCH x n_embedding] */
         float *query, *attention;    /* [BATCH x n_query] */
+        float *key, *value;          /* [BATCH x kv.n_width] */
         float *gate, *up;            /* [BATCH x n_feed_forward] */
         float *rotations;            /* [BATCH x n_rope] */
         struct kernel_block *blocks; /* [BATCH x n_widest / QUANT_BLOCK]: the input of the next products, quantised */
@@ -181,8 +183,7 @@ static void project_keys(struct prefill *prefill, uint32_t thread, uint32_t inde
         const struct model_layer *layer = &prefill->model->layers[index];
         struct prefill_thread *own = &prefill->threads[thread];
         size_t n_kv = prefill->kv->n_width, begin, end;
-        float *keys = kv_keys(prefill->kv, index, prefill->position);
-        float *values = kv_values(prefill->kv, index, prefill->position);
+        float *keys = prefill->key, *values = prefill->value;
 
         pool_share(prefill->pool, thread, n_kv, ROW_UNIT, &begin, &end);
         prepare_again(prefill, thread, layer->attention_norm, &layer->key);
@@ -190,6 +191,12 @@ static void project_keys(struct prefill *prefill, uint32_t thread, uint32_t inde
         rope_tokens(prefill, n_tokens, begin, end, keys + begin, n_kv);
         prepare_again(prefill, thread, layer->attention_norm, &layer->value);
         multiply(prefill, own, &layer->value, prefill->normed, n_tokens, begin, end, values + begin, n_kv, false);
+        for (size_t t = 0; t < n_tokens; t++) {
+                uint32_t position = prefill->position + (uint32_t)t;
+
+                kv_write(prefill->kv, KV_KEYS, index, position, begin, end - begin, keys + t * n_kv + begin);
+                kv_write(prefill->kv, KV_VALUES, index, position, begin, end - begin, values + t * n_kv + begin);
+        }
 }
 
 static void project_queries(struct prefill *prefill, uint32_t thread, const struct model_layer *layer)
@@ -206,19 +213,24 @@ static void project_queries(struct prefill *prefill, uint32_t thread, const stru
 static void attend(struct prefill *prefill, uint32_t thread, uint32_t layer)
 {
         const struct mulm_model *model = prefill->model;
-        size_t n_group = model->n_heads / model->n_kv_heads;
+        struct prefill_thread *own = &prefill->threads[thread];
+        size_t n_group = model->n_heads / model->n_kv_heads, n_stride;
+        uint32_t n_positions = prefill->position + prefill->n_tokens;
 
-        for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool))
-                for (size_t group = 0; group < model->n_kv_heads; group++) {
+        for (size_t group = 0; group < model->n_kv_heads; group++) {
+                const float *keys = kv_read(prefill->kv, KV_KEYS, layer, n_positions, group * model->head_size,
+                                            model->head_size, own->keys, &n_stride, model->kernels);
+                const float *values = kv_read(prefill->kv, KV_VALUES, layer, n_positions, group * model->head_size,
+                                              model->head_size, own->values, &n_stride, model->kernels);
+
+                for (uint32_t t = thread; t < prefill->n_tokens; t += pool_n_threads(prefill->pool)) {
                         size_t at = t * prefill->n_query + group * n_group * model->head_size;
-                        size_t offset = group * model->head_size;
 
-                        model->kernels->attention(prefill->attention + at, prefill->threads[thread].scores,
-                                                  prefill->query + at, n_group,
-                                                  kv_keys(prefill->kv, layer, 0) + offset,
-                                                  kv_values(prefill->kv, layer, 0) + offset, prefill->kv->n_width,
-                                                  prefill->position + t + 1, model->head_size, !prefill->is_check);
+                        model->kernels->attention(prefill->attention + at, own->scores, prefill->query + at, n_group,
+                                                  keys, values, n_stride, prefill->position + t + 1, model->head_size,
+                                                  !prefill->is_check);
                 }
+        }
 }
 
 /* x += matrix . input, this thread's rows of it, for all tokens. */
@@ -395,7 +407,13 @@ static int allocate_thread(struct prefill *prefill, struct prefill_thread *own)
         own->panel = new_floats(PANEL_ROWS, prefill->n_widest);
         own->rows = new_floats(BATCH, PANEL_ROWS);
         own->scores = new_floats(1, prefill->kv->n_context);
-        return own->panel && own->rows && own->scores ? 0 : -1;
+        if (!own->panel || !own->rows || !own->scores)
+                return -1;
+        if (prefill->kv->type == MULM_KV_F32)
+                return 0;
+        own->keys = new_floats(prefill->kv->n_context, prefill->model->head_size);
+        own->values = new_floats(prefill->kv->n_context, prefill->model->head_size);
+        return own->keys && own->values ? 0 : -1;
 }
 
 static int allocate(struct prefill *prefill, bool can_check)
@@ -405,14 +423,16 @@ static int allocate(struct prefill *prefill, bool can_check)
 
         prefill->x = new_floats(BATCH, model->n_embedding);
         prefill->normed = new_floats(BATCH, model->n_embedding);
+        prefill->key = new_floats(BATCH, prefill->kv->n_width);
+        prefill->value = new_floats(BATCH, prefill->kv->n_width);
         prefill->query = new_floats(BATCH, prefill->n_query);
         prefill->attention = new_floats(BATCH, prefill->n_query);
         prefill->gate = new_floats(BATCH, model->n_feed_forward);
         prefill->up = new_floats(BATCH, model->n_feed_forward);
         prefill->rotations = new_floats(BATCH, model->n_rope);
         prefill->blocks = aligned_alloc(sizeof(*prefill->blocks), BATCH * n_blocks * sizeof(*prefill->blocks));
-        if (!prefill->x || !prefill->normed || !prefill->query || !prefill->attention || !prefill->gate ||
-            !prefill->up || !prefill->rotations || !prefill->blocks)
+        if (!prefill->key || !prefill->value || !prefill->x || !prefill->normed || !prefill->query ||
+            !prefill->attention || !prefill->gate || !prefill->up || !prefill->rotations || !prefill->blocks)
                 return -1;
         if (can_check) {
                 prefill->logits = new_floats(PREFILL_CHECK_MAX, model->n_vocabulary);
@@ -458,6 +478,8 @@ struct prefill *prefill_free(struct prefill *prefill)
         if (!prefill)
                 return NULL;
         for (uint32_t i = 0; i < pool_n_threads(prefill->pool); i++) {
+                free(prefill->threads[i].values);
+                free(prefill->threads[i].keys);
                 free(prefill->threads[i].scores);
                 free(prefill->threads[i].rows);
                 free(prefill->threads[i].panel);
@@ -469,6 +491,8 @@ struct prefill *prefill_free(struct prefill *prefill)
         free(prefill->gate);
         free(prefill->attention);
         free(prefill->query);
+        free(prefill->value);
+        free(prefill->key);
         free(prefill->normed);
         free(prefill->x);
         free(prefill);

@@ -220,7 +220,8 @@ static int session_init(struct mulm_session *session, const struct mulm_session_
         r = pool_new(&session->pool, options->n_threads, error);
         if (r < 0)
                 return r;
-        r = kv_init(&session->kv, model->n_layers, n_context, model->n_kv_heads * model->head_size, error);
+        r = kv_init(&session->kv, options->kv, model->n_layers, n_context, model->n_kv_heads * model->head_size,
+                    error);
         if (r < 0)
                 return r;
         r = decode_new(&session->decode, model, session->pool, &session->kv, error);

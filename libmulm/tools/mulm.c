@@ -39,6 +39,7 @@ enum {
         OPTION_MIN_WORDS,
         OPTION_CONFIDENCE,
         OPTION_ISA,
+        OPTION_KV,
         OPTION_LOOKUP,
         OPTION_JSON,
         OPTION_TEXT,
@@ -62,6 +63,7 @@ static const struct option long_options[] = {
         { "min-words", required_argument, NULL, OPTION_MIN_WORDS },
         { "confidence", required_argument, NULL, OPTION_CONFIDENCE },
         { "isa", required_argument, NULL, OPTION_ISA },
+        { "kv", required_argument, NULL, OPTION_KV },
         { "lookup", no_argument, NULL, OPTION_LOOKUP },
         { "json", no_argument, NULL, OPTION_JSON },
         { "text", no_argument, NULL, OPTION_TEXT },
@@ -89,6 +91,7 @@ static void print_help(void)
                "  -t, --threads N             default: one per processor, at most 4\n"
                "  -c, --context N             tokens of context; perplexity: of a window (default 512)\n"
                "      --isa NAME              kernels: auto, scalar, avx2, neon, neon-dotprod\n"
+               "      --kv TYPE               keep keys and values in f32 (default) or f16, half the memory\n"
                "      --lookup                draft words of the prompt: the same text, sooner on some machines\n"
                "      --text                  tokenize: the text of each token; --opener: probabilities\n"
                "      --json                  bench, perplexity: one JSON object\n"
@@ -148,6 +151,16 @@ static bool parse_isa(const char *text, enum mulm_isa *ret_isa)
         return false;
 }
 
+static bool parse_kv(const char *text, enum mulm_kv *ret_kv)
+{
+        bool is_half = strcmp(text, "f16") == 0;
+
+        if (!is_half && strcmp(text, "f32") != 0)
+                return false;
+        *ret_kv = is_half ? MULM_KV_F16 : MULM_KV_F32;
+        return true;
+}
+
 /* False where the value is none of the option's. */
 static bool take_option(struct tool_options *options, int option, const char *value)
 {
@@ -168,6 +181,7 @@ static bool take_option(struct tool_options *options, int option, const char *va
         case OPTION_MIN_WORDS: return parse_u32(value, &options->opener_options.min_words);
         case OPTION_CONFIDENCE: return parse_float(value, &options->opener_options.confidence);
         case OPTION_ISA: return parse_isa(value, &options->model.isa);
+        case OPTION_KV: return parse_kv(value, &options->session.kv);
         case OPTION_LOOKUP: options->session.lookup = true; return true;
         case OPTION_JSON: options->json = true; return true;
         case OPTION_TEXT: options->text = true; return true;

@@ -101,10 +101,12 @@ static void test_generate_is_repeatable_and_kernels_are_forcible(void **state)
         _cleanup_free_ char *b =
                 RUN("generate", "-m", "MODEL", "-p", "rain", "-n", "8", "--temp", "1", "--seed", "3");
         _cleanup_free_ char *scalar = RUN("generate", "-m", "MODEL", "-p", "rain", "-n", "2", "--isa", "scalar");
+        _cleanup_free_ char *half = RUN("generate", "-m", "MODEL", "-p", "rain", "-n", "2", "--kv", "f16");
 
         (void)state;
         assert_string_equal(a, b);
         assert_true(strlen(scalar) > 1);
+        assert_true(strlen(half) > 1);
 }
 
 static void test_opener_says_no_more_words_than_asked(void **state)
@@ -144,6 +146,7 @@ static void test_mistakes_are_named(void **state)
                 { { "generate", "-n", "x" }, 2, "'x' is no value for -n" },
                 { { "generate", "--temp=warm" }, 2, "'warm' is no value for --temp" },
                 { { "bench", "-m", "MODEL", "--isa", "mmx" }, 2, "'mmx' is no value for --isa" },
+                { { "bench", "-m", "MODEL", "--kv", "q8" }, 2, "'q8' is no value for --kv" },
                 { { "generate", "--frob" }, 2, "--frob" },
                 { { "info", "/nonexistent" }, 1, "/nonexistent: cannot be opened: No such file or directory" },
                 { { "info", "README" }, 1, "not a GGUF file" },

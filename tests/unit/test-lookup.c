@@ -173,12 +173,14 @@ static mulm_session *new_session(uint32_t n_threads, bool lookup)
 
 static void assert_same_rows(const mulm_session *a, const mulm_session *b, uint32_t position)
 {
-        size_t n_bytes = a->kv.n_width * sizeof(float);
+        size_t n = a->kv.n_width, n_stride;
 
-        for (uint32_t layer = 0; layer < model->n_layers; layer++) {
-                assert_memory_equal(kv_keys(&a->kv, layer, position), kv_keys(&b->kv, layer, position), n_bytes);
-                assert_memory_equal(kv_values(&a->kv, layer, position), kv_values(&b->kv, layer, position), n_bytes);
-        }
+        for (uint32_t layer = 0; layer < model->n_layers; layer++)
+                for (enum kv_part part = KV_KEYS; part <= KV_VALUES; part++)
+                        assert_memory_equal(
+                                kv_read(&a->kv, part, layer, 1, 0, n, NULL, &n_stride, NULL) + position * n,
+                                kv_read(&b->kv, part, layer, 1, 0, n, NULL, &n_stride, NULL) + position * n,
+                                n * sizeof(float));
 }
 
 static void test_checked_tokens_have_the_numbers_of_decoded_ones(void **state)
