@@ -87,6 +87,8 @@ int continuation_connect(struct request *request, cloud_bytes_fn fn, struct clou
                 .key_header = continuation->dialect->key_header,
                 .header = continuation->dialect->header,
                 .connect_sec = request->owner->settings->connect_sec,
+                .warm_sec = request->owner->settings->warm_sec,
+                .probe_sec = request->owner->settings->probe_sec,
         };
 
         return cloud_open(request->owner->cloud, continuation->endpoint, &how, fn, request, ret_attempt, error);

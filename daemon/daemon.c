@@ -177,7 +177,7 @@ static int start(struct daemon *daemon, const struct daemon_options *options, co
 
         r = start_loop(daemon);
         if (r >= 0)
-                r = cloud_new(&daemon->cloud, &daemon->loop);
+                r = cloud_new(&daemon->cloud, &daemon->loop, daemon->timers);
         if (r < 0) {
                 log_error("The event loop cannot be set up: %s.", strerror(-r));
                 return r;

@@ -45,6 +45,8 @@ static const struct key settings_keys[] = {
         { "Cloud", "GapSec", KEY_KIND_SECONDS, AT(gap_sec), "5", 0.01, 300, NULL },
         { "Cloud", "TotalSec", KEY_KIND_SECONDS, AT(total_sec), "60", 0.01, 3600, NULL },
         { "Cloud", "Prompts", KEY_KIND_PATH, AT(prompts_path), NULL, 0, 0, NULL },
+        { "Cloud", "WarmSec", KEY_KIND_SECONDS, AT(warm_sec), "60", 0, 3600, NULL },
+        { "Cloud", "ProbeSec", KEY_KIND_SECONDS, AT(probe_sec), "15", 1, 300, NULL },
         { "Limits", "Requests", KEY_KIND_UNSIGNED, AT(requests), "16", 1, 1024, NULL },
         { "Limits", "RequestsPerCaller", KEY_KIND_UNSIGNED, AT(requests_per_caller), "4", 1, 1024, NULL },
         { "Limits", "PromptBytes", KEY_KIND_SIZE, AT(prompt_bytes), "16384", 1, 1048576, NULL },

@@ -64,6 +64,7 @@ struct settings {
         size_t n_endpoint_names;
         unsigned hedge; /* 1: a second stream asks for the whole answer, in case no opener comes in time */
         double first_text_sec, gap_sec, total_sec, connect_sec;
+        double warm_sec, probe_sec; /* how long connections are kept after a request, how often they are probed */
 
         char *prompts_path;     /* a folder whose texts win over all others; NULL: none */
         struct prompts prompts; /* filled from files, not by a key */

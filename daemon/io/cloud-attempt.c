@@ -11,6 +11,8 @@
 #include "daemon/io/cloud-attempt.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,7 +95,7 @@ static int on_connected(void *userdata, char *peer, char *local, int peer_port, 
         (void)peer;
         (void)local;
         (void)peer_port;
-        (void)local_port;
+        attempt->local_port = local_port;
         attempt->times.connected_us = timers_now_us();
         return CURL_PREREQFUNC_OK;
 }
@@ -216,6 +218,37 @@ static bool must_not_share(const struct settings_endpoint *endpoint)
                curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
 }
 
+/* Whole seconds, at least one. */
+static long whole_sec(double sec)
+{
+        return MAX(1L, (long)sec);
+}
+
+/* A second probe, and what is found dead is so for libcurl too, when it looks at the socket before its next use. */
+static int on_socket(void *userdata, curl_socket_t fd, curlsocktype purpose)
+{
+        const int n_probes = 2;
+
+        (void)userdata;
+        (void)purpose;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &n_probes, sizeof(n_probes));
+        return CURL_SOCKOPT_OK;
+}
+
+/* HTTP/2's own PING cannot be had: curl_easy_upkeep() of libcurl 7.88 does not reach a multi handle's connections,
+ * and that of 8.14 leaves the frame in a buffer. TCP's probes keep the same way open, and wake nobody here. */
+static int attempt_set_keeping(struct cloud_attempt *attempt, const struct cloud_request *request)
+{
+        bool bad = false;
+
+        SET(CURLOPT_TCP_KEEPALIVE, 1L);
+        SET(CURLOPT_TCP_KEEPIDLE, whole_sec(request->probe_sec));
+        SET(CURLOPT_TCP_KEEPINTVL, whole_sec(MIN(request->probe_sec, 5)));
+        SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
+        SET(CURLOPT_MAXAGE_CONN, whole_sec(request->warm_sec) + 1);
+        return bad ? -ENOMEM : 0;
+}
+
 static int attempt_set_options(struct cloud_attempt *attempt, const struct settings_endpoint *endpoint,
                                double connect_sec)
 {
@@ -262,6 +295,17 @@ static int attempt_set_callbacks(struct cloud_attempt *attempt)
         return bad ? -ENOMEM : 0;
 }
 
+int cloud_attempt_rewind(struct cloud_attempt *attempt)
+{
+        bool bad = false;
+
+        attempt->n_sent = 0;
+        attempt->times.connected_us = attempt->times.body_sent_us = 0;
+        SET(CURLOPT_FRESH_CONNECT, 1L);
+        SET(CURLOPT_FORBID_REUSE, 0L);
+        return bad ? -ENOMEM : 0;
+}
+
 int cloud_attempt_set_body(struct cloud_attempt *attempt)
 {
         bool bad = false;
@@ -289,6 +333,8 @@ static int attempt_prepare(struct cloud_attempt *attempt, const struct settings_
         if (r < 0)
                 return r;
         r = attempt_set_options(attempt, endpoint, request->connect_sec);
+        if (r == 0)
+                r = attempt_set_keeping(attempt, request);
         return r < 0 ? r : attempt_set_callbacks(attempt);
 }
 

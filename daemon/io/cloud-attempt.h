@@ -41,6 +41,9 @@ struct cloud_attempt {
         bool ended, ended_told;
         CURLcode result; /* once ended */
 
+        int local_port;             /* of its connection, once connected */
+        struct timer_node reaching; /* when the kept connection must have shown that it lives */
+
         struct cloud_times times;
         struct cloud_attempt *previous, *next; /* the cloud's */
 };
@@ -49,6 +52,9 @@ struct cloud_attempt {
 int cloud_attempt_new(struct cloud_attempt **ret_attempt, const struct settings_endpoint *endpoint,
                       const struct cloud_request *request, struct buf *error);
 struct cloud_attempt *cloud_attempt_free(struct cloud_attempt *attempt);
+
+/* Of a transfer that libcurl was given and has back: prepares it to be given again, for a connection of its own. */
+int cloud_attempt_rewind(struct cloud_attempt *attempt);
 
 /* Before a held attempt goes to libcurl: the body is whole, so that its length can be told. */
 int cloud_attempt_set_body(struct cloud_attempt *attempt);

@@ -12,6 +12,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
 
 #include "daemon/io/cloud-attempt.h"
 #include "daemon/io/cloud-failure.h"
@@ -22,8 +27,15 @@
  * what it costs is bounded by number rather than by time: the oldest gives way. */
 #define LEFT_MAX 4
 
+/* A kept connection that has not even acknowledged the request's headers by then is taken for dead; or in four times
+ * the time that it used to take, where that is more. */
+#define REACH_US 300000
+
 struct cloud {
         struct curlloop *curlloop;
+        struct timers *timers;
+        struct timer_node idle; /* when kept connections are let go */
+        uint64_t warm_us;
         struct cloud_attempt *attempts; /* the newest first */
         struct buf bytes, text;         /* what the event being delivered points to */
         struct buf retry[3];            /* and the headers in it */
@@ -54,6 +66,79 @@ static void attempt_update_times(struct cloud_attempt *attempt)
                 attempt->times.http_version = 11;
 }
 
+/* libcurl 7.88 leaves small frames, such as the RST_STREAM of a transfer that was removed, in a buffer until the
+ * connection is next written to; unpausing what is not paused does that, and nothing else. */
+static void cloud_flush(struct cloud *cloud)
+{
+        for (struct cloud_attempt *attempt = cloud->attempts; attempt; attempt = attempt->next) {
+                if (!attempt->added || attempt->ended)
+                        continue;
+                curl_easy_pause(attempt->easy, CURLPAUSE_RECV);
+                curl_easy_pause(attempt->easy, CURLPAUSE_CONT);
+        }
+}
+
+/* The server must hear of it at once, since it goes on answering, at somebody's cost. A connection that other
+ * transfers use carries the reset; one that was this stream's alone, which nothing would write to, is closed. */
+static void attempt_remove(struct cloud_attempt *attempt)
+{
+        struct cloud *cloud = attempt->cloud;
+
+        attempt->added = false;
+        if (!attempt->ended)
+                curl_easy_setopt(attempt->easy, CURLOPT_FORBID_REUSE, 1L);
+        curl_multi_remove_handle(curlloop_multi(cloud->curlloop), attempt->easy);
+        if (!attempt->ended)
+                cloud_flush(cloud);
+        curlloop_kick(cloud->curlloop); /* transfers that waited for this one's connection go on */
+}
+
+/* Gives the transfer to libcurl; what libcurl refuses is told like any other failure, later. */
+static void attempt_add(struct cloud_attempt *attempt)
+{
+        struct cloud *cloud = attempt->cloud;
+
+        if (curl_multi_add_handle(curlloop_multi(cloud->curlloop), attempt->easy)) {
+                attempt->ended = true;
+                attempt->result = CURLE_OUT_OF_MEMORY;
+        } else {
+                attempt->added = true;
+        }
+        curlloop_kick(cloud->curlloop);
+}
+
+/* On a connection of its own. The dead one goes with the last transfer that uses it. */
+static void attempt_restart(struct cloud_attempt *attempt)
+{
+        attempt_remove(attempt);
+        attempt->ended = false;
+        if (cloud_attempt_rewind(attempt) < 0) {
+                attempt->ended = true;
+                attempt->result = CURLE_OUT_OF_MEMORY;
+                return;
+        }
+        attempt_add(attempt);
+}
+
+/* It was sent over a connection that had been kept, and nothing of an answer has come. */
+static bool is_on_kept_connection(const struct cloud_attempt *attempt)
+{
+        long n_connects = 0;
+
+        curl_easy_getinfo(attempt->easy, CURLINFO_NUM_CONNECTS, &n_connects);
+        return attempt->times.connected_us > 0 && n_connects == 0 && attempt->status == 0;
+}
+
+/* The kept connection had ended before anything was answered. libcurl starts over by itself only where it learns so
+ * from its first read; of HTTP/2 it says no more than this sentence. */
+static bool is_stale(const struct cloud_attempt *attempt)
+{
+        if (!is_on_kept_connection(attempt) || attempt->left)
+                return false;
+        return attempt->result == CURLE_SEND_ERROR || attempt->result == CURLE_RECV_ERROR ||
+               strstr(attempt->error, "before end of the underlying stream");
+}
+
 /* Notes which transfers are over. */
 static void cloud_collect(struct cloud *cloud)
 {
@@ -68,6 +153,8 @@ static void cloud_collect(struct cloud *cloud)
                 attempt->ended = true;
                 attempt->result = attempt->received_lost ? CURLE_OUT_OF_MEMORY : message->data.result;
                 attempt->times.ended_us = timers_now_us();
+                if (is_stale(attempt))
+                        attempt_restart(attempt);
         }
 }
 
@@ -160,37 +247,20 @@ static void attempt_deliver(struct cloud_attempt *attempt)
         attempt->fn(attempt->userdata, &event);
 }
 
-/* libcurl 7.88 leaves small frames, such as the RST_STREAM of a transfer that was removed, in a buffer until the
- * connection is next written to; unpausing what is not paused does that, and nothing else. */
-static void cloud_flush(struct cloud *cloud)
+/* Nobody waits for an answer: connections are kept for a while. */
+static void cloud_rest(struct cloud *cloud)
 {
-        for (struct cloud_attempt *attempt = cloud->attempts; attempt; attempt = attempt->next) {
-                if (!attempt->added || attempt->ended)
-                        continue;
-                curl_easy_pause(attempt->easy, CURLPAUSE_RECV);
-                curl_easy_pause(attempt->easy, CURLPAUSE_CONT);
-        }
-}
-
-/* The server must hear of it at once, since it goes on answering, at somebody's cost. A connection that other
- * transfers use carries the reset; one that was this stream's alone, which nothing would write to, is closed. */
-static void attempt_remove(struct cloud_attempt *attempt)
-{
-        struct cloud *cloud = attempt->cloud;
-
-        attempt->added = false;
-        if (!attempt->ended)
-                curl_easy_setopt(attempt->easy, CURLOPT_FORBID_REUSE, 1L);
-        curl_multi_remove_handle(curlloop_multi(cloud->curlloop), attempt->easy);
-        if (!attempt->ended)
-                cloud_flush(cloud);
-        curlloop_kick(cloud->curlloop); /* transfers that waited for this one's connection go on */
+        for (struct cloud_attempt *attempt = cloud->attempts; attempt; attempt = attempt->next)
+                if (!attempt->left)
+                        return;
+        timers_set(cloud->timers, &cloud->idle, timers_now_us() + cloud->warm_us);
 }
 
 static void attempt_destroy(struct cloud_attempt *attempt)
 {
         struct cloud *cloud = attempt->cloud;
 
+        timers_set(cloud->timers, &attempt->reaching, 0);
         if (attempt->added)
                 attempt_remove(attempt);
         if (attempt->previous)
@@ -200,6 +270,7 @@ static void attempt_destroy(struct cloud_attempt *attempt)
         if (attempt->next)
                 attempt->next->previous = attempt->previous;
         cloud_attempt_free(attempt);
+        cloud_rest(cloud);
 }
 
 /* Those that were left: the ones that have ended go, and the oldest beyond `n_max`. */
@@ -213,6 +284,15 @@ static void cloud_clear_left(struct cloud *cloud, unsigned n_max)
                 if (attempt->left && (attempt->ended || ++n > n_max))
                         attempt_destroy(attempt);
         }
+}
+
+static void on_idle(void *userdata)
+{
+        struct cloud *cloud = userdata;
+
+        cloud_clear_left(cloud, 0);
+        timers_set(cloud->timers, &cloud->idle, 0);
+        curlloop_let_go(cloud->curlloop);
 }
 
 static void cloud_turn(void *userdata)
@@ -230,7 +310,7 @@ static void cloud_turn(void *userdata)
                 cloud_free(cloud);
 }
 
-int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop)
+int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop, struct timers *timers)
 {
         struct cloud *cloud = calloc(1, sizeof(*cloud));
         int r;
@@ -247,6 +327,8 @@ int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop)
                 free(cloud);
                 return r;
         }
+        cloud->timers = timers;
+        cloud->idle = (struct timer_node){ .fn = on_idle, .userdata = cloud };
         *ret_cloud = cloud;
         return 0;
 }
@@ -255,6 +337,7 @@ void cloud_close(struct cloud *cloud)
 {
         cloud_clear_left(cloud, 0);
         assert(!cloud->attempts);
+        timers_set(cloud->timers, &cloud->idle, 0);
         curlloop_close(cloud->curlloop);
         curl_global_cleanup();
         if (cloud->delivering)
@@ -263,18 +346,39 @@ void cloud_close(struct cloud *cloud)
                 cloud_free(cloud);
 }
 
-/* Gives the transfer to libcurl; what libcurl refuses is told like any other failure, later. */
-static void attempt_add(struct cloud_attempt *attempt)
+/* The connection was kept, and its other end has not acknowledged anything since this attempt's headers were sent:
+ * -1 where that is not so, else how long it usually takes. */
+static int64_t silent_us(const struct cloud_attempt *attempt, uint64_t now_us)
 {
-        struct cloud *cloud = attempt->cloud;
+        int fd = curlloop_find_socket(attempt->cloud->curlloop, attempt->local_port);
+        struct tcp_info info = { 0 };
+        socklen_t size = sizeof(info);
+        int n_waiting; /* bytes that are not acknowledged, or could not even be sent */
 
-        if (curl_multi_add_handle(curlloop_multi(cloud->curlloop), attempt->easy)) {
-                attempt->ended = true;
-                attempt->result = CURLE_OUT_OF_MEMORY;
-        } else {
-                attempt->added = true;
-        }
-        curlloop_kick(cloud->curlloop);
+        if (fd < 0 || ioctl(fd, SIOCOUTQ, &n_waiting) < 0 || n_waiting == 0 ||
+            getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ||
+            info.tcpi_last_ack_recv * UINT64_C(1000) < now_us - attempt->times.connected_us)
+                return -1;
+        return info.tcpi_rtt;
+}
+
+static void on_reaching(void *userdata)
+{
+        struct cloud_attempt *attempt = userdata;
+        uint64_t now_us = timers_now_us();
+        int64_t usual_us;
+
+        timers_set(attempt->cloud->timers, &attempt->reaching, 0);
+        if (!attempt->added || attempt->ended || attempt->left || !is_on_kept_connection(attempt))
+                return;
+        usual_us = silent_us(attempt, now_us);
+        if (usual_us < 0)
+                return;
+        if (now_us - attempt->times.connected_us < 4 * (uint64_t)usual_us)
+                timers_set(attempt->cloud->timers, &attempt->reaching,
+                           attempt->times.connected_us + 4 * (uint64_t)usual_us);
+        else
+                attempt_restart(attempt);
 }
 
 int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, const struct cloud_request *request,
@@ -289,6 +393,10 @@ int cloud_open(struct cloud *cloud, const struct settings_endpoint *endpoint, co
         attempt->fn = fn;
         attempt->userdata = userdata;
         attempt->times.opened_us = timers_now_us();
+        attempt->reaching = (struct timer_node){ .fn = on_reaching, .userdata = attempt };
+        timers_set(cloud->timers, &attempt->reaching, attempt->times.opened_us + REACH_US);
+        timers_set(cloud->timers, &cloud->idle, 0);
+        cloud->warm_us = (uint64_t)(request->warm_sec * 1e6);
         attempt->next = cloud->attempts;
         if (attempt->next)
                 attempt->next->previous = attempt;
@@ -354,6 +462,7 @@ struct cloud_attempt *cloud_attempt_leave(struct cloud_attempt *attempt)
         if (!attempt)
                 return NULL;
         attempt->left = true;
+        cloud_rest(attempt->cloud);
         cloud_clear_left(attempt->cloud, LEFT_MAX);
         return NULL;
 }

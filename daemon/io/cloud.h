@@ -3,7 +3,8 @@
 /*
  * HTTP requests to cloud endpoints over libcurl's multi interface: HTTP/2 with TLS, verified always; the request is
  * opened with its upload paused and released when its body is known (where HTTP/1.1 is known to be spoken, all of it
- * goes out at the release). A connection is kept for the next request.
+ * goes out at the release). Connections are kept warm for
+ * the next request, and let go when none comes; one that turns out dead is replaced before anybody has waited for it.
  * Knows bytes, statuses and errors, not dialects. Loop thread only; callbacks come after libcurl has returned, so
  * that any function here may be called from within them.
  */
@@ -16,6 +17,7 @@
 
 #include "daemon/core/retry.h"
 #include "daemon/core/settings.h"
+#include "daemon/io/timers.h"
 #include "libmulm/base/buf.h"
 
 struct cloud;
@@ -56,6 +58,7 @@ struct cloud_request {
         const char *key_header; /* what stands before the key in its line: "Authorization: Bearer " */
         const char *header;     /* one more header line, or NULL */
         double connect_sec;
+        double warm_sec, probe_sec; /* how long the connection is kept after the last request, how often probed */
 };
 
 typedef void (*cloud_bytes_fn)(void *userdata, const struct cloud_event *event);
@@ -67,7 +70,7 @@ struct cloud_times {
         unsigned http_version; /* 11, 20; 0: not yet known */
 };
 
-int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop);
+int cloud_new(struct cloud **ret_cloud, uv_loop_t *loop, struct timers *timers);
 
 /* Every attempt must be closed. Memory goes in close callbacks. */
 void cloud_close(struct cloud *cloud);

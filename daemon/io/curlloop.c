@@ -10,8 +10,10 @@
 #include "daemon/io/curlloop.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 struct curlloop_socket {
         uv_poll_t poll;
@@ -60,7 +62,9 @@ static void curlloop_act(struct curlloop *curlloop, curl_socket_t fd, int flags)
 static void curlloop_on_poll(uv_poll_t *handle, int status, int events)
 {
         struct curlloop_socket *socket = handle->data;
-        int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+        /* An error of the socket is read by libcurl itself: it then starts over where a kept connection turned out
+         * dead, while CURL_CSELECT_ERR ends the transfer. */
+        int flags = status < 0 ? CURL_CSELECT_IN | CURL_CSELECT_OUT : 0;
 
         if (events & UV_READABLE)
                 flags |= CURL_CSELECT_IN;
@@ -153,13 +157,26 @@ static int curlloop_socket_function(CURL *easy, curl_socket_t fd, int what, void
         return 0;
 }
 
+static CURLM *curlloop_make_multi(struct curlloop *curlloop)
+{
+        CURLM *multi = curl_multi_init();
+
+        if (!multi)
+                return NULL;
+        curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, curlloop_socket_function);
+        curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, curlloop);
+        curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, curlloop_timer_function);
+        curl_multi_setopt(multi, CURLMOPT_TIMERDATA, curlloop);
+        return multi;
+}
+
 int curlloop_new(struct curlloop **ret_curlloop, uv_loop_t *loop, curlloop_fn fn, void *userdata)
 {
         struct curlloop *curlloop = calloc(1, sizeof(*curlloop));
 
         if (!curlloop)
                 return -ENOMEM;
-        curlloop->multi = curl_multi_init();
+        curlloop->multi = curlloop_make_multi(curlloop);
         if (!curlloop->multi) {
                 free(curlloop);
                 return -ENOMEM;
@@ -169,10 +186,6 @@ int curlloop_new(struct curlloop **ret_curlloop, uv_loop_t *loop, curlloop_fn fn
         curlloop->n_open = 1;
         uv_timer_init(loop, &curlloop->timer);
         curlloop->timer.data = curlloop;
-        curl_multi_setopt(curlloop->multi, CURLMOPT_SOCKETFUNCTION, curlloop_socket_function);
-        curl_multi_setopt(curlloop->multi, CURLMOPT_SOCKETDATA, curlloop);
-        curl_multi_setopt(curlloop->multi, CURLMOPT_TIMERFUNCTION, curlloop_timer_function);
-        curl_multi_setopt(curlloop->multi, CURLMOPT_TIMERDATA, curlloop);
         *ret_curlloop = curlloop;
         return 0;
 }
@@ -186,6 +199,40 @@ void curlloop_kick(struct curlloop *curlloop)
 {
         curlloop->kicked = true;
         uv_timer_start(&curlloop->timer, curlloop_on_timer, 0, 0);
+}
+
+int curlloop_find_socket(const struct curlloop *curlloop, int local_port)
+{
+        for (const struct curlloop_socket *socket = curlloop->sockets; socket; socket = socket->next) {
+                union {
+                        struct sockaddr any;
+                        struct sockaddr_in v4;
+                        struct sockaddr_in6 v6;
+                } address;
+                socklen_t size = sizeof(address);
+
+                if (getsockname(socket->fd, &address.any, &size) < 0)
+                        continue;
+                if ((address.any.sa_family == AF_INET && ntohs(address.v4.sin_port) == local_port) ||
+                    (address.any.sa_family == AF_INET6 && ntohs(address.v6.sin6_port) == local_port))
+                        return socket->fd;
+        }
+        return -1;
+}
+
+/* libcurl has no other call that closes what it keeps. */
+void curlloop_let_go(struct curlloop *curlloop)
+{
+        CURLM *multi = curlloop_make_multi(curlloop);
+
+        if (!multi)
+                return;
+        curl_multi_cleanup(curlloop->multi);
+        curlloop->multi = multi;
+        while (curlloop->sockets)
+                curlloop_forget(&curlloop->sockets);
+        uv_timer_stop(&curlloop->timer);
+        curlloop->kicked = false;
 }
 
 /* All transfers must have been removed. Cached connections are closed here, with their last words on the wire. */

@@ -15,6 +15,13 @@ struct curlloop;
 typedef void (*curlloop_fn)(void *userdata);
 
 int curlloop_new(struct curlloop **ret_curlloop, uv_loop_t *loop, curlloop_fn fn, void *userdata);
+/* The file descriptor of a connection in use, by its local port; -1 where there is none. */
+int curlloop_find_socket(const struct curlloop *curlloop, int local_port);
+
+/* Closes all connections, with their last words on the wire. All transfers must have been removed. Without memory
+ * they stay. */
+void curlloop_let_go(struct curlloop *curlloop);
+
 void curlloop_close(struct curlloop *curlloop);
 CURLM *curlloop_multi(struct curlloop *curlloop);
 

@@ -19,6 +19,8 @@ const struct cloud_request cloud_test_request = {
         .path = "/chat/completions",
         .key_header = "Authorization: Bearer ",
         .connect_sec = CLOUD_TEST_CONNECT_SEC,
+        .warm_sec = 60,
+        .probe_sec = 15,
 };
 
 char *format_path(const char *folder, const char *name)
@@ -71,7 +73,8 @@ int setup(void **state)
         assert_int_equal(uv_loop_init(&fixture->loop), 0);
         uv_timer_init(&fixture->loop, &fixture->deadline);
         uv_timer_start(&fixture->deadline, on_deadline, DEADLINE_MS, 0);
-        assert_int_equal(cloud_new(&fixture->cloud, &fixture->loop), 0);
+        assert_int_equal(timers_new(&fixture->timers, &fixture->loop), 0);
+        assert_int_equal(cloud_new(&fixture->cloud, &fixture->loop, fixture->timers), 0);
         fixture->endpoint = (struct settings_endpoint){ .name = strdup("test") };
         return 0;
 }
@@ -81,6 +84,7 @@ int teardown(void **state)
         struct fixture *fixture = *state;
 
         cloud_close(fixture->cloud);
+        timers_close(fixture->timers);
         uv_close((uv_handle_t *)&fixture->deadline, NULL);
         assert_int_equal(uv_run(&fixture->loop, UV_RUN_DEFAULT), 0);
         assert_int_equal(uv_loop_close(&fixture->loop), 0);

@@ -29,6 +29,7 @@ struct fixture {
         char *certificate_script, *server_script;
         uv_loop_t loop;
         uv_timer_t deadline;
+        struct timers *timers;
         struct cloud *cloud;
         struct process *server;
         struct settings_endpoint endpoint;

@@ -139,6 +139,54 @@ static void test_reply_goes_on_from_another_address(void **state)
         expect_second_body(fixture);
 }
 
+/* ------------------------------------------------------------------------------------------ kept connections */
+
+#define SHORT "{\"steps\": [" DELTA(" Canberra.") ", " MARK "]}"
+#define REPLY " Canberra."
+
+/* Without a word from the network: the next question is not sent into the void, and costs no attempt. */
+static void test_kept_connection_that_died_silently_is_not_waited_for(void **state)
+{
+        struct mulmd_fixture *fixture = *state;
+
+        fixture->settings = "FirstTextSec=20\nGapSec=20";
+        start(fixture, "[" SHORT "]");
+        mulmd_expect_reply(fixture, REPLY);
+        mulmd_expect_reply(fixture, REPLY);
+        assert_null(process_match(fixture->servers[0], PROCESS_STREAM_OUTPUT, "\"connection\": 2"));
+        command("ip address delete 192.0.2.1/24 dev " HERE " && ip address add 192.0.2.3/24 dev " HERE);
+        mulmd_expect_reply(fixture, REPLY);
+        assert_int_equal(mulmd_n_attempts(fixture), 1);
+        free(process_expect(fixture->servers[0], PROCESS_STREAM_OUTPUT, "\"event\": \"body\", \"connection\": 2"));
+}
+
+/* How many probes this namespace has sent, by the kernel's count (proc_net_netstat: names, then numbers). */
+static unsigned count_probes(void)
+{
+        _cleanup_free_ char *count = process_run(
+                (const char *[]){
+                        "awk",
+                        "/^TcpExt:/ { if (!at) { for (i = 1; i <= NF; i++) if ($i == \"TCPKeepAlive\") at = i } "
+                        "else print $at }",
+                        "/proc/net/netstat", NULL },
+                NULL);
+
+        return (unsigned)strtoul(count, NULL, 10);
+}
+
+static void test_kept_connection_is_probed_until_it_is_let_go(void **state)
+{
+        struct mulmd_fixture *fixture = *state;
+        unsigned n_before;
+
+        fixture->settings = "FirstTextSec=20\nGapSec=20\nWarmSec=2.5\nProbeSec=1";
+        start(fixture, "[" SHORT "]");
+        n_before = count_probes();
+        mulmd_expect_reply(fixture, REPLY);
+        free(process_expect(fixture->servers[0], PROCESS_STREAM_OUTPUT, "\"closed\", \"connection\": 1"));
+        assert_true(count_probes() > n_before);
+}
+
 /* ----------------------------------------------------------------------------------------------- namespace */
 
 static bool write_file(const char *path, const char *text)
@@ -180,6 +228,8 @@ int main(void)
                 network_test(test_short_loss_of_the_network_is_not_noticed),
                 network_test(test_reply_goes_on_when_the_network_is_back),
                 network_test(test_reply_goes_on_from_another_address),
+                network_test(test_kept_connection_that_died_silently_is_not_waited_for),
+                network_test(test_kept_connection_is_probed_until_it_is_let_go),
         };
 
         if (!enter_namespace() || !bring_loopback_up()) {

@@ -11,7 +11,8 @@ It listens on a free port of 127.0.0.1, or of --address, and prints what it sees
     {"t_us": ..., "event": "body", "connection": 1, "stream": 1, "n": 812, "body": "..."}
     {"t_us": ..., "event": "reset", "connection": 1, "stream": 1, "code": 8}
     {"t_us": ..., "event": "ping", "connection": 1}
-    {"t_us": ..., "event": "closed", "connection": 1}
+    {"t_us": ..., "event": "closing", "connection": 1}    by the scenario
+    {"t_us": ..., "event": "closed", "connection": 1}     by either side
 
 t_us is CLOCK_MONOTONIC in microseconds, the clock of timers_now_us(). Of a body above 4096 bytes the last 4096 are
 printed, so that nobody need read while it writes. A scenario (a file, or JSON given inline) is a
@@ -28,6 +29,7 @@ list of answers: the first request gets the first, and so on; the last one is fo
     {"goaway": 0, "last": 1}   GOAWAY; the stream goes on
     {"close": "clean"}  end of the connection: "clean" (FIN, with TLS's close_notify) or "abort" (TCP reset)
     {"signal": true}    waits for a SIGUSR1, unless one has come already
+    {"end": true}       end of the body; what follows is done to a connection that the client keeps
     {"stall": true}     nothing more, until the client leaves
 """
 import argparse
@@ -47,6 +49,7 @@ from hyperframe.frame import GoAwayFrame
 
 FRAME_MAX = 16384
 BODY_SHOWN = 4096
+SHUTDOWN_SEC = 0.1  # for the client's part of it; servers do not wait
 
 
 def log(event, **fields):
@@ -80,6 +83,7 @@ async def play(answer, stream):
     """Performs one answer on a stream of either protocol."""
     headers = {"content-type": "text/event-stream", **answer.get("headers", {})}
     await stream.start(answer.get("status", 200), headers)
+    ended = False
     for step in answer.get("steps", []):
         if isinstance(step, str):
             await stream.write(step.encode())
@@ -95,13 +99,17 @@ async def play(answer, stream):
         elif "close" in step:
             stream.close(step["close"])
             return
+        elif "end" in step:
+            await stream.end()
+            ended = True
         elif "signal" in step:
             await stream.scenario.signal.wait()
         elif "stall" in step:
             await stream.stall()
         else:
             sys.exit(f"unknown step: {step}")
-    await stream.end()
+    if not ended:
+        await stream.end()
 
 
 def close_writer(writer, how):
@@ -154,6 +162,7 @@ class Http2Stream:
 
     def close(self, how):
         close_writer(self.connection.writer, how)
+        log("closing", connection=self.connection.number)
 
     async def stall(self):
         await asyncio.Event().wait()
@@ -316,7 +325,7 @@ class Server:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*self.options.tls)
             context.set_alpn_protocols({"2": ["h2"], "1.1": ["http/1.1"]}[self.options.http])
-        server = await asyncio.start_server(self.on_connection, self.options.address, 0, ssl=context)
+        server = await asyncio.start_server(self.on_connection, self.options.address, 0, ssl=context, ssl_shutdown_timeout=SHUTDOWN_SEC if context else None)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.scenario.signal.set)
         log("listening", port=server.sockets[0].getsockname()[1])
         await server.serve_forever()
