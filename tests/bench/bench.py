@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The mulmd authors
-"""bench.py [engine]: what a person waits for, what the machine holds, and how mulmd compares with llama.cpp's server on
-the same file and threads. Measurements of both sides alternate within one run; what is compared are medians, as
-ratios, since this machine's next hour is not like this one. Prints a table, writes build/bench.json."""
+"""bench.py [engine [FILE...]]: what a person waits for, what the machine holds, and how mulmd compares with llama.cpp's
+server on the same file and threads; engine: how libmulm compares with llama-bench, on our model or on the files named.
+Measurements of both sides alternate within one run; what is compared are medians, as ratios, since this machine's next
+hour is not like this one. Prints a table, writes build/bench.json."""
 
 import json
 import os
@@ -132,10 +133,10 @@ def rows(asked, streamed, arrivals, resident):
     return table
 
 
-def llama_bench(folder, n_threads):
+def llama_bench(folder, model, n_threads):
     """Tokens a second, by the names that mulm bench has for them."""
     sizes = ",".join(str(n) for n in PREFILLS)
-    command = [f"{folder}/llama-bench", "-m", MODEL, "-t", str(n_threads), "-r", "3", "-o", "json"]
+    command = [f"{folder}/llama-bench", "-m", model, "-t", str(n_threads), "-r", "3", "-o", "json"]
     found = {}
     for test in json.loads(output_of(*command, "-p", sizes, "-n", "64")):
         name = f"prefill_{test['n_prompt']}" if test["n_prompt"] else "decode"
@@ -143,15 +144,15 @@ def llama_bench(folder, n_threads):
     return found
 
 
-def bench_engine(llama):
+def bench_engine(llama, model):
     names = [f"prefill_{n}_tokens_per_second" for n in PREFILLS] + ["decode_tokens_per_second"]
     ours, theirs = {}, {}
     for _ in range(ENGINE_ROUNDS):
-        for run in json.loads(output_of(f"{BUILD}/libmulm/mulm", "bench", "-m", MODEL, "--json"))["runs"]:
+        for run in json.loads(output_of(f"{BUILD}/libmulm/mulm", "bench", "-m", model, "--json"))["runs"]:
             n_threads = run["threads"]
             ours.setdefault(n_threads, []).append(run)
             if llama:
-                theirs.setdefault(n_threads, []).append(llama_bench(llama, n_threads))
+                theirs.setdefault(n_threads, []).append(llama_bench(llama, model, n_threads))
 
     table = []
     for n_threads, runs in ours.items():
@@ -163,6 +164,8 @@ def bench_engine(llama):
                 note = f"{rate / peer:.2f} times llama-bench ({peer:.0f})"
             what = name.removesuffix("_tokens_per_second").replace("_", " of ")
             table.append(row(f"{what}, threads: {n_threads}", rate, "tokens/s", note=note))
+        share = statistics.median(run["weights_gb_per_second"] / run["read_gb_per_second"] for run in runs)
+        table.append(row(f"weights read by decode, of what reading gives, threads: {n_threads}", share, ""))
         word = statistics.median(run["first_word_ms"] for run in runs)
         table.append(row(f"question to first word, threads: {n_threads}", word, "ms"))
     return table
@@ -177,15 +180,29 @@ def print_table(table, about):
     print("\n" + ", ".join(f"{key} {value}" for key, value in about.items()))
 
 
+def bench(arguments, llama):
+    if not arguments:
+        return bench_daemon(llama)
+    models = arguments[1:] or [MODEL]
+    table = []
+    for model in models:
+        for line in bench_engine(llama, model):
+            if len(models) > 1:
+                line["what"] = f"{os.path.basename(model)}: {line['what']}"
+            table.append(line)
+    return table
+
+
 def main(arguments):
-    if arguments not in ([], ["engine"]):
-        print("Usage: ./run bench [engine]", file=sys.stderr)
+    if arguments and arguments[0] != "engine":
+        print("Usage: ./run bench [engine [FILE...]]", file=sys.stderr)
         return 2
     llama = llama_folder()
-    about = {"mulmd": version(), "model": os.path.basename(MODEL), "threads": THREADS, "llama.cpp": llama_version(llama)}
+    models = ", ".join(os.path.basename(model) for model in arguments[1:] or [MODEL])
+    about = {"mulmd": version(), "model": models, "threads": THREADS, "llama.cpp": llama_version(llama)}
     about.update(machine())
     try:
-        table = bench_engine(llama) if arguments else bench_daemon(llama)
+        table = bench(arguments, llama)
     except (Failed, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
