@@ -5,10 +5,13 @@
  * make-golden, never by the build.
  *
  *      golden MODEL.gguf DIRECTORY PROMPTS AWKWARD N_LOGITS
+ *      golden MODEL.gguf DIRECTORY PROMPTS f32|f16
  *
- * PROMPTS is the folder of the prompt files, AWKWARD the file of awkward texts.
+ * PROMPTS is the folder of the prompt files, AWKWARD the file of awkward texts. The second form writes distributions
+ * and a perplexity, with a cache in single precision or as llama.cpp has it by default.
  */
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -23,7 +26,9 @@
 
 using tokens = std::vector<llama_token>;
 
-static const int n_continuation = 32, n_greedy = 100, n_context = 2048;
+static const int n_continuation = 32, n_context = 2048;
+static const size_t n_greedy = 100, n_distributions = 200, n_text_bytes = 12000, n_window = 512;
+static const char *const prompt_files[] = { "clinc-oos", "nlu-evaluation-data" };
 
 [[noreturn]] static void fail(const std::string &sentence)
 {
@@ -143,71 +148,175 @@ static void write_greedy(std::ofstream &file, llama_context *context, const toke
         file << '\n';
 }
 
-static llama_context *new_context(llama_model *model)
+static double negative_log_likelihood(const float *logits, int n, llama_token token)
+{
+        double greatest = *std::max_element(logits, logits + n), sum = 0.0;
+
+        for (int i = 0; i < n; i++)
+                sum += std::exp(logits[i] - greatest);
+        return std::log(sum) + greatest - logits[token];
+}
+
+/* As llama-perplexity does it: windows that do not overlap, in each of which the second half counts. */
+static double perplexity(llama_context *context, const tokens &text, int n_vocabulary)
+{
+        llama_batch batch = llama_batch_init((int)n_window, 0, 1);
+        double sum = 0.0;
+        size_t n = 0;
+
+        for (size_t at = 0; at + n_window <= text.size(); at += n_window) {
+                batch.n_tokens = (int)n_window;
+                for (size_t i = 0; i < n_window; i++) {
+                        batch.token[i] = text[at + i];
+                        batch.pos[i] = (llama_pos)i;
+                        batch.n_seq_id[i] = 1;
+                        batch.seq_id[i][0] = 0;
+                        batch.logits[i] = i >= n_window / 2;
+                }
+                llama_memory_clear(llama_get_memory(context), true);
+                if (llama_decode(context, batch) != 0)
+                        fail("decode failed");
+                for (size_t i = n_window / 2 + 1; i < n_window; i++, n++)
+                        sum += negative_log_likelihood(llama_get_logits_ith(context, (int)i - 1), n_vocabulary,
+                                                       text[at + i]);
+        }
+        llama_batch_free(batch);
+        return std::exp(sum / (double)n);
+}
+
+static llama_context *new_context(llama_model *model, bool is_default)
 {
         llama_context_params params = llama_context_default_params();
 
-        /* As close to the formulas as llama.cpp goes: no half precision in the cache, no flash attention; one thread. */
         params.n_ctx = n_context;
         params.n_batch = params.n_ubatch = n_context;
         params.n_threads = params.n_threads_batch = 1;
+        if (is_default)
+                return llama_init_from_model(model, params);
+
+        /* As close to the formulas as llama.cpp goes: no half precision in the cache, no flash attention; one thread.
+         */
         params.type_k = params.type_v = GGML_TYPE_F32;
         params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
         return llama_init_from_model(model, params);
 }
 
-int main(int argc, char **argv)
-{
-        if (argc != 6)
-                fail("usage: golden MODEL.gguf DIRECTORY PROMPTS AWKWARD N_LOGITS");
-        const std::string directory = std::string(argv[2]) + "/", prompts = std::string(argv[3]) + "/";
-        const int n_logits = std::stoi(argv[5]);
+struct asked {
+        llama_model *model;
+        const llama_vocab *vocab;
+        common_chat_templates_ptr templates;
+        std::string prompts; /* folder */
+        std::vector<std::vector<std::string>> lines;
 
-        llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
-        llama_backend_init();
-        llama_model *model = llama_model_load_from_file(argv[1], llama_model_default_params());
-        if (!model)
-                fail(std::string("cannot load ") + argv[1]);
-        const llama_vocab *vocab = llama_model_get_vocab(model);
-        common_chat_templates_ptr templates = common_chat_templates_init(model, "");
-        std::vector<std::string> questions;
-
-        for (const char *name : { "clinc-oos", "nlu-evaluation-data" }) {
-                std::vector<std::string> lines = split(read_file(prompts + name + ".txt"), "\n");
-                std::vector<tokens> lists;
-
-                for (const std::string &line : lines)
-                        lists.push_back(tokenize(vocab, line, false));
-                write_tokens(directory + name + ".tokens", lists);
-                for (int i = 0; i < n_greedy / 2; i++)
-                        questions.push_back(lines[lines.size() / (n_greedy / 2) * (size_t)i]);
+        asked(const char *path, const std::string &folder) : prompts(folder + "/")
+        {
+                model = llama_model_load_from_file(path, llama_model_default_params());
+                if (!model)
+                        fail(std::string("cannot load ") + path);
+                vocab = llama_model_get_vocab(model);
+                templates = common_chat_templates_init(model, "");
+                for (const char *name : prompt_files)
+                        lines.push_back(split(read_file(prompts + name + ".txt"), "\n"));
         }
 
+        ~asked()
+        {
+                llama_model_free(model);
+        }
+
+        /* Conversations with n of the prompts, half of them from either file, evenly spread. */
+        std::vector<tokens> conversations(size_t n) const
+        {
+                std::vector<tokens> chosen;
+
+                for (const std::vector<std::string> &file : lines)
+                        for (size_t i = 0; i < n / lines.size(); i++) {
+                                const std::string &question = file[file.size() / (n / lines.size()) * i];
+                                chosen.push_back(
+                                        tokenize(vocab, render(templates.get(), { { "user", question } }), true));
+                        }
+                return chosen;
+        }
+};
+
+static void write_texts(const asked &asked, const std::string &directory, const std::string &awkward)
+{
         std::vector<tokens> plain, single, several;
-        for (const std::string &text : split(read_file(argv[4]), "\n%%\n")) {
-                plain.push_back(tokenize(vocab, text, false));
+
+        for (size_t i = 0; i < asked.lines.size(); i++) {
+                std::vector<tokens> lists;
+
+                for (const std::string &line : asked.lines[i])
+                        lists.push_back(tokenize(asked.vocab, line, false));
+                write_tokens(directory + prompt_files[i] + ".tokens", lists);
+        }
+        for (const std::string &text : split(awkward, "\n%%\n")) {
+                const common_chat_templates *templates = asked.templates.get();
+
+                plain.push_back(tokenize(asked.vocab, text, false));
                 /* A special token's name is plain text to libmulm, but not to llama.cpp once it is rendered. */
                 if (text.find('<') != std::string::npos)
                         continue;
-                single.push_back(tokenize(vocab, render(templates.get(), { { "user", text } }), true));
-                several.push_back(tokenize(vocab,
-                                           render(templates.get(), { { "system", "Be brief." },
-                                                                     { "user", "hello there" },
-                                                                     { "assistant", text },
-                                                                     { "user", text } }),
+                single.push_back(tokenize(asked.vocab, render(templates, { { "user", text } }), true));
+                several.push_back(tokenize(asked.vocab,
+                                           render(templates, { { "system", "Be brief." },
+                                                               { "user", "hello there" },
+                                                               { "assistant", text },
+                                                               { "user", text } }),
                                            true));
         }
         write_tokens(directory + "awkward.tokens", plain);
         write_tokens(directory + "chat.tokens", single);
         write_tokens(directory + "conversation.tokens", several);
+}
 
-        llama_context *context = new_context(model);
+static void write_replies(const asked &asked, const std::string &directory, size_t n_logits)
+{
+        llama_context *context = new_context(asked.model, false);
         std::ofstream greedy(directory + "greedy.txt"), logits(directory + "logits.f32", std::ios::binary);
-        for (size_t i = 0; i < questions.size(); i++)
-                write_greedy(greedy, context,
-                             tokenize(vocab, render(templates.get(), { { "user", questions[i] } }), true),
-                             llama_vocab_n_tokens(vocab), i < (size_t)n_logits ? &logits : nullptr);
+        std::vector<tokens> prompts = asked.conversations(n_greedy);
+
+        for (size_t i = 0; i < prompts.size(); i++)
+                write_greedy(greedy, context, prompts[i], llama_vocab_n_tokens(asked.vocab),
+                             i < n_logits ? &logits : nullptr);
         llama_free(context);
-        llama_model_free(model);
+}
+
+static void write_distributions(const asked &asked, const std::string &directory, bool is_default)
+{
+        llama_context *context = new_context(asked.model, is_default);
+        std::ofstream logits(directory + "logits.f32", std::ios::binary), number(directory + "perplexity.txt");
+        std::vector<tokens> prompts = asked.conversations(n_distributions);
+        const int n_vocabulary = llama_vocab_n_tokens(asked.vocab);
+
+        write_tokens(directory + "prompts.tokens", prompts);
+        for (const tokens &prompt : prompts) {
+                llama_memory_clear(llama_get_memory(context), true);
+                logits.write((const char *)evaluate(context, prompt), n_vocabulary * (std::streamsize)sizeof(float));
+        }
+        number.precision(8);
+        number << perplexity(context,
+                             tokenize(asked.vocab, read_file(asked.prompts + "clinc-oos.txt").substr(0, n_text_bytes),
+                                      false),
+                             n_vocabulary)
+               << '\n';
+        llama_free(context);
+}
+
+int main(int argc, char **argv)
+{
+        if (argc != 5 && argc != 6)
+                fail("usage: golden MODEL.gguf DIRECTORY PROMPTS AWKWARD N_LOGITS, or ... PROMPTS f32|f16");
+        const std::string directory = std::string(argv[2]) + "/";
+
+        llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
+        llama_backend_init();
+        asked asked(argv[1], argv[3]);
+        if (argc == 5) {
+                write_distributions(asked, directory, std::string(argv[4]) == "f16");
+                return 0;
+        }
+        write_texts(asked, directory, read_file(argv[4]));
+        write_replies(asked, directory, (size_t)std::stoi(argv[5]));
         return 0;
 }

@@ -12,8 +12,20 @@
 
 #include "tests/support/test.h"
 
-const struct golden_model golden_mulm_28m = { "mulm-28m", "models/mulm-28m.q8_0.gguf" };
-const struct golden_model golden_smollm2 = { "smollm2", NULL };
+#define MAKE_EXACTNESS "tests/data/make-exactness"
+
+const struct golden_model golden_mulm_28m = { "mulm-28m", "models/mulm-28m.q8_0.gguf", NULL, false };
+const struct golden_model golden_smollm2 = { "smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
+                                             "tests/support/fetch-smollm2", false };
+
+#define MADE(name)                                                                                                   \
+        {                                                                                                            \
+                name, "exactness/" name "/model.gguf", MAKE_EXACTNESS, true                                          \
+        }
+const struct golden_model golden_exactness[GOLDEN_N_EXACTNESS] = {
+        MADE("mulm-28m-q8_0"), MADE("mulm-28m-q4_0"), MADE("smollm2-q8_0"),
+        MADE("smollm2-q4_0"),  MADE("smollm2-q4_1"),  MADE("smollm2-q4_k_m"),
+};
 
 static const char *source_root(void)
 {
@@ -22,55 +34,80 @@ static const char *source_root(void)
         return root ? root : ".";
 }
 
-static void add_smollm2_path(struct buf *path)
+static struct buf source_path(const char *path)
+{
+        struct buf full = BUF_NULL;
+
+        assert_int_equal(buf_printf(&full, "%s/%s", source_root(), path), 0);
+        return full;
+}
+
+/* Skips the test where the file is not there. */
+static struct buf cache_path(const char *path, const char *maker)
 {
         const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+        struct buf full = BUF_NULL;
 
         if (cache && *cache)
-                assert_int_equal(buf_printf(path, "%s/mulm/SmolLM2-135M-Instruct.Q4_1.gguf", cache), 0);
+                assert_int_equal(buf_printf(&full, "%s/mulm/%s", cache, path), 0);
         else
-                assert_int_equal(buf_printf(path, "%s/.cache/mulm/SmolLM2-135M-Instruct.Q4_1.gguf",
-                                            home && *home ? home : "/tmp"),
-                                 0);
+                assert_int_equal(buf_printf(&full, "%s/.cache/mulm/%s", home && *home ? home : "/tmp", path), 0);
+        if (access(full.data, R_OK) < 0) {
+                print_message("%s is missing; %s makes it\n", full.data, maker);
+                buf_done(&full);
+                skip();
+        }
+        return full;
 }
 
 mulm_model *golden_model_open(const struct golden_model *which)
 {
-        struct buf path = BUF_NULL;
+        struct buf path = which->maker ? cache_path(which->path, which->maker) : source_path(which->path);
         struct mulm_error error;
         mulm_model *model = NULL;
 
-        if (which->path)
-                assert_int_equal(buf_printf(&path, "%s/%s", source_root(), which->path), 0);
-        else
-                add_smollm2_path(&path);
-        if (!which->path && access(path.data, R_OK) < 0) {
-                print_message("%s is missing; tests/support/fetch-smollm2 gets it\n", path.data);
-                buf_done(&path);
-                skip();
-        }
         if (mulm_model_open(&model, path.data, NULL, &error) < 0)
                 fail_msg("%s", error.sentence);
         buf_done(&path);
         return model;
 }
 
-struct buf golden_read(const char *path)
+static struct buf read_file(struct buf *path)
 {
-        struct buf full = BUF_NULL, content = BUF_NULL;
+        struct buf content = BUF_NULL;
         char chunk[65536];
-        FILE *file;
+        FILE *file = fopen(path->data, "rb");
 
-        assert_int_equal(buf_printf(&full, "%s/tests/data/%s", source_root(), path), 0);
-        file = fopen(full.data, "rb");
         if (!file)
-                fail_msg("cannot open %s", full.data);
+                fail_msg("cannot open %s", path->data);
         for (size_t n; (n = fread(chunk, 1, sizeof(chunk), file)) > 0;)
                 assert_int_equal(buf_add(&content, chunk, n), 0);
         assert_false(ferror(file));
         (void)fclose(file);
-        buf_done(&full);
+        buf_done(path);
         return content;
+}
+
+struct buf golden_read(const char *path)
+{
+        struct buf below = BUF_NULL, full;
+
+        assert_int_equal(buf_printf(&below, "tests/data/%s", path), 0);
+        full = source_path(below.data);
+        buf_done(&below);
+        return read_file(&full);
+}
+
+struct buf golden_model_read(const struct golden_model *which, const char *name)
+{
+        struct buf below = BUF_NULL, full;
+
+        assert_int_equal(
+                buf_printf(&below, "%s/%s/%s", which->is_made ? "exactness" : "tests/data/golden", which->name, name),
+                0);
+        full = which->is_made ? cache_path(below.data, which->maker) : source_path(below.data);
+        buf_done(&below);
+        return read_file(&full);
 }
 
 struct golden_texts golden_texts_open(const char *path, const char *separator)

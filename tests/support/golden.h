@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * The files of tests/data and the models that they are about. What cannot be read fails the test, but for SmolLM2,
- * which is not part of the source: without it golden_model_open() skips the test.
+ * The files of tests/data and the models that they are about. What cannot be read fails the test, but for those in
+ * the cache, which are no part of the source: without them the test is skipped, and says what makes them.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,13 +14,22 @@
 #include "libmulm/mulm.h"
 
 struct golden_model {
-        const char *name; /* folder below tests/data/golden */
-        const char *path; /* below the source root; NULL: SmolLM2, where tests/support/fetch-smollm2 keeps it */
+        const char *name;  /* folder below tests/data/golden, or below mulm/exactness in the cache */
+        const char *path;  /* below the source root, or mulm in the cache */
+        const char *maker; /* of a file in the cache; NULL: it is in the source */
+        bool is_made;      /* the golden files are in the cache too */
 };
 
 extern const struct golden_model golden_mulm_28m, golden_smollm2;
 
+/* What tests/data/make-exactness makes of the two. */
+#define GOLDEN_N_EXACTNESS 6
+extern const struct golden_model golden_exactness[GOLDEN_N_EXACTNESS];
+
 mulm_model *golden_model_open(const struct golden_model *which);
+
+/* A golden file of the model; in the cache it may be missing, which skips the test. */
+struct buf golden_model_read(const struct golden_model *which, const char *name);
 
 /* The content of a file below tests/data. */
 struct buf golden_read(const char *path);
