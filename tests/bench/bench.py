@@ -25,6 +25,8 @@ THREADS = min(os.cpu_count() or 1, 4)
 FIRST_WORD_RATIO_MAX = 0.5
 MEMORY_EXTRA_MIB_MAX = 24
 RELEASE_MS_MAX = 2
+READY_MS_MAX = 50
+STARTS = 9
 
 
 def prompts():
@@ -70,6 +72,7 @@ def bench_daemon(llama):
         address = stage.bus()
         certificate, key = stage.certificate()
         url = stage.continuator(certificate, key)
+        ready = [stage.ready_ms(address, url, certificate, THREADS) for _ in range(STARTS)]
         mulmd = stage.mulmd(address, url, certificate, THREADS)
         ours = stage.clock("ask-clock", address)
         theirs = None
@@ -83,7 +86,8 @@ def bench_daemon(llama):
             for clock, results in sides if number % 2 else reversed(sides):
                 results.append(ask(clock, question))
         arrivals = [int(us) for us in re.findall(r"^body .* at (\d+) us$", stage.log("continuator"), re.MULTILINE)]
-        return rows(asked, streamed, arrivals, resident_bytes(mulmd.pid))
+        table = rows(asked, streamed, arrivals, resident_bytes(mulmd.pid))
+        return table + [row("start of mulmd to READY=1", statistics.median(ready), "ms", READY_MS_MAX)]
 
 
 def median_us(results):

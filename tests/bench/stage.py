@@ -88,13 +88,37 @@ class Stage(contextlib.ExitStack):
         line = self.first_line("continuator", *command, "--max-tokens", "4", "--trace")[1]
         return line.removeprefix("listening on ")
 
-    def mulmd(self, address, url, certificate, threads):
+    def config(self, url, certificate, threads):
         config = self.path("mulmd.conf")
         with open(config, "w", encoding="utf-8") as file:
             file.write(
                 f"[Model]\nPath={MODEL}\nThreads={threads}\n[Cloud]\nEndpoints=continuator\n"
                 f"[Endpoint continuator]\nURL={url}\nModel=any\nCAFile={certificate}\n"
             )
+        return config
+
+    def ready_ms(self, address, url, certificate, threads):
+        """From the start of a mulmd to its READY=1; ends it again."""
+        config = self.config(url, certificate, threads)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+            notified.bind(self.path("notify"))
+            notified.settimeout(DEADLINE_S)
+            environment = {**os.environ, "NOTIFY_SOCKET": self.path("notify")}
+            start = time.monotonic()
+            command = [f"{BUILD}/daemon/mulmd", "--address", address, "--config", config]
+            process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+            try:
+                while b"READY=1" not in notified.recv(4096).split(b"\n"):
+                    pass
+                return (time.monotonic() - start) * 1000
+            except TimeoutError as error:
+                raise Failed("mulmd did not become ready") from error
+            finally:
+                end(process)
+                os.unlink(self.path("notify"))
+
+    def mulmd(self, address, url, certificate, threads):
+        config = self.config(url, certificate, threads)
         process = self.start("mulmd", f"{BUILD}/daemon/mulmd", "--address", address, "--config", config)
         status = [f"{BUILD}/dbus/mulmctl", "--address", address, "status"]
         self.wait("mulmd", process, lambda: subprocess.run(status, capture_output=True, check=False).returncode == 0)
