@@ -190,7 +190,7 @@ unsigned dialect_error_status_of(const cJSON *root, unsigned status)
 
         if (named == 0)
                 named = status_of_members(object);
-        if (status >= 400)
+        if (status > 0 && status != 200)
                 return named == 402 ? named : status;
         return named > 0 ? named : 500;
 }

@@ -90,6 +90,18 @@ static void test_error_message_is_cut_at_a_whole_character(void **state)
         }
 }
 
+static void test_status_that_is_not_200_is_told_by_nothing_else(void **state)
+{
+        static const char named[] = "{\"error\":{\"type\":\"overloaded_error\"}}";
+
+        (void)state;
+        assert_int_equal(dialect_error_status(named, strlen(named), 200), 529);
+        assert_int_equal(dialect_error_status("", 0, 200), 500);
+        assert_int_equal(dialect_error_status(named, strlen(named), 404), 404);
+        assert_int_equal(dialect_error_status("", 0, 301), 301);
+        assert_int_equal(dialect_error_status("", 0, 204), 204);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -97,6 +109,7 @@ int main(void)
                 cmocka_unit_test(test_body_without_a_message_has_none),
                 cmocka_unit_test(test_error_message_is_one_line),
                 cmocka_unit_test(test_error_message_is_cut_at_a_whole_character),
+                cmocka_unit_test(test_status_that_is_not_200_is_told_by_nothing_else),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
