@@ -300,9 +300,11 @@ static bool drain(struct request *request)
         return true;
 }
 
-static bool is_blank(char c)
+#define BLANKS " \t\r\n"
+
+static const char *skip_blanks(const char *text)
 {
-        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+        return text + strspn(text, BLANKS);
 }
 
 /* What kind of body is it? By its first byte that is no blank, since content types lie. */
@@ -310,7 +312,7 @@ static void sniff(struct continuation *continuation, const char *bytes, size_t n
 {
         size_t i = 0;
 
-        while (i < n && is_blank(bytes[i]))
+        while (i < n && memchr(BLANKS, bytes[i], strlen(BLANKS)))
                 i++;
         if (i == n)
                 return;
@@ -369,14 +371,16 @@ static void take_whole(struct request *request)
                 .n_data = continuation->whole.n,
         };
 
-        if (continuation->dialect->read(&continuation->stream, &event, &continuation->event) < 0) {
+        int r = continuation->dialect->read(&continuation->stream, &event, &continuation->event);
+
+        if (r < 0 && *skip_blanks(event.data) == '<') {
                 request_note(request, "NotAStream", "The answer is no event stream.");
                 fail(request, RETRY_CAUSE_UNREACHABLE); /* a portal's page stands in the way */
                 return;
         }
-        if (!take_event(request))
+        if (r == 0 && !take_event(request))
                 return;
-        if (continuation->is_ended) {
+        if (r == 0 && continuation->is_ended) {
                 end_well(request);
         } else {
                 request_note(request, "Broken", "The answer is no whole reply.");
