@@ -105,6 +105,17 @@ static bool is_in_word(const struct merge *merge, size_t skip)
 
 /* ------------------------------------------------------------------------------------------- replacing */
 
+/* What was shown behind the first `n` bytes is taken back. */
+static void take_back(struct merge *merge, size_t n, struct buf *delta)
+{
+        merge->n_kept = utf8_count(buf_string(&merge->shown), n);
+        merge->is_replaced = true;
+        merge->n_opener = MIN(merge->n_opener, n);
+        merge->n_seam = MIN(merge->n_seam, n);
+        buf_truncate(&merge->shown, n);
+        buf_clear(delta);
+}
+
 /* Bytes that both begin with, in whole code points. */
 static size_t common_bytes(const struct buf *shown, const char *text, size_t n)
 {
@@ -130,13 +141,8 @@ static int decide_replacement(struct merge *merge, bool ended, struct buf *delta
         if (n == 0 || (common == n && n < merge->shown.n && !ended))
                 return 0;
         merge->at_seam = false;
-        if (common < merge->shown.n) {
-                merge->n_kept = utf8_count(merge->shown.data, common);
-                merge->is_replaced = true;
-                merge->n_opener = MIN(merge->n_opener, common);
-                buf_truncate(&merge->shown, common);
-                buf_clear(delta);
-        }
+        if (common < merge->shown.n)
+                take_back(merge, common, delta);
         return show(merge, skip + common, false, false, delta);
 }
 
@@ -152,6 +158,24 @@ static int show_behind_dash(struct merge *merge, size_t skip, struct buf *delta)
                 return r < 0 ? r : show(merge, skip, false, false, delta);
         }
         return show(merge, skip, true, false, delta);
+}
+
+/* What comes behind reasoning that was shown is the reply; a mark would be none. */
+static bool begins_behind_reasoning(const struct merge *merge, size_t skip)
+{
+        return merge->turns && !letter_is_mark(letter_at(merge->held.data, merge->held.n, skip, NULL));
+}
+
+/* All that the stream has said was reasoning. */
+static void forget_reasoning(struct merge *merge, struct buf *delta)
+{
+        buf_clear(&merge->held);
+        if (!merge->at_seam && merge->redraw)
+                take_back(merge, merge->n_seam, delta);
+        else if (!merge->at_seam)
+                merge->turns = true;
+        merge->at_seam = true;
+        merge->verdict = VERDICT_NULL;
 }
 
 /* -------------------------------------------------------------------------------------------- deciding */
@@ -227,6 +251,8 @@ static int decide(struct merge *merge, enum end end, struct buf *delta)
                 return 0;
 
         merge->at_seam = false;
+        if (echo == ECHO_VERDICT_FRESH && begins_behind_reasoning(merge, seam.skip))
+                replaces = true;
         if ((replaces && echo == ECHO_VERDICT_FRESH) || refusal == REFUSAL_WHOLE)
                 return show_behind_dash(merge, seam.skip, delta);
         return show(merge, skip + seam.skip, seam.blank, seam.lower, delta);
@@ -254,6 +280,8 @@ static int begin(struct merge *merge, enum merge_source source)
         merge->verdict = VERDICT_NULL;
         merge->source = source;
         merge->at_seam = true;
+        merge->turns = false;
+        merge->n_seam = merge->shown.n;
         return 0;
 }
 
@@ -275,9 +303,7 @@ static int feed_byte(struct merge *merge, char byte, struct buf *delta)
         }
         if (r > 0) {
                 r = decide(merge, END_NONE, delta);
-                buf_clear(&merge->held);
-                if (merge->at_seam)
-                        merge->verdict = VERDICT_NULL;
+                forget_reasoning(merge, delta);
         }
         return r;
 }

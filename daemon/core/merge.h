@@ -11,7 +11,8 @@
  * and so does what begins as a refusal.
  *
  * Behind the seam text passes as it is; only reasoning and what is no text go. A closing tag of reasoning that was
- * never opened takes with it what was still undecided; what was shown before it can no longer be taken back.
+ * never opened takes with it what was still undecided, and says that what was shown of the stream was reasoning: with
+ * `redraw` that is taken back, without it the reply begins behind a dash.
  */
 #pragma once
 
@@ -43,6 +44,8 @@ struct merge {
         size_t n_kept;
         enum merge_source source;
         bool at_seam;  /* nothing of this source, or of its new stream, has been shown yet */
+        bool turns;    /* but reasoning was, which cannot be taken back */
+        size_t n_seam; /* bytes of `shown` before the seam */
         bool resuming; /* what comes of the cloud next is a new stream */
         bool verbatim; /* that goes on where the text stopped, to the letter */
 };

@@ -219,7 +219,33 @@ static void test_the_tag_that_comes_too_late_is_not_shown(void **state)
 {
         (void)state;
         assert_shown_after("It is", TEXTS("secret plan</thi", "nk>", " red."),
-                           TEXTS(" secret plan", " secret plan", " secret plan red."));
+                           TEXTS(" secret plan", " secret plan", " secret plan \xe2\x80\x93 red."));
+}
+
+static void test_the_tag_that_comes_too_late_takes_back_what_it_can(void **state)
+{
+        _cleanup_(buf_done) struct buf delta = BUF_NULL;
+        struct merge merge;
+
+        (void)state;
+        merge_init(&merge);
+        merge.redraw = true;
+        assert_int_equal(merge_opener(&merge, "It is", 5, &delta), 0);
+        assert_int_equal(merge_cloud(&merge, "secret plan", 11, &delta), 0);
+        assert_string_equal(merge.shown.data, "It is secret plan");
+        assert_false(merge.is_replaced);
+        buf_clear(&delta);
+        assert_int_equal(merge_cloud(&merge, "</think>\n\nIt is", 15, &delta), 0);
+        assert_true(merge.is_replaced);
+        assert_int_equal(merge.n_kept, 5);
+        assert_string_equal(merge.shown.data, "It is");
+        merge.is_replaced = false;
+        assert_int_equal(merge_cloud(&merge, " red.", 5, &delta), 0);
+        assert_int_equal(merge_end(&merge, &delta), 0);
+        assert_false(merge.is_replaced);
+        assert_string_equal(merge.shown.data, "It is red.");
+        assert_string_equal(delta.data, " red.");
+        merge_done(&merge);
 }
 
 static void test_local_words_go_on_from_what_was_shown(void **state)
@@ -515,6 +541,7 @@ int main(void)
                 cmocka_unit_test(test_every_case_at_every_split),
                 cmocka_unit_test(test_text_is_held_no_longer_than_needed),
                 cmocka_unit_test(test_the_tag_that_comes_too_late_is_not_shown),
+                cmocka_unit_test(test_the_tag_that_comes_too_late_takes_back_what_it_can),
                 cmocka_unit_test(test_local_words_go_on_from_what_was_shown),
                 cmocka_unit_test(test_random_streams_equal_the_slow_merge),
                 cmocka_unit_test(test_random_replacements_end_in_the_new_text),
