@@ -434,6 +434,11 @@ void continuation_on_cloud(void *userdata, const struct cloud_event *event)
         case CLOUD_EVENT_BYTES: take_bytes(request, event->bytes, event->n_bytes); break;
         case CLOUD_EVENT_END: take_end(request); break;
         case CLOUD_EVENT_FAILED:
+                /* What a refusal says counts, also where its body broke off. */
+                if (continuation->status != 0 && continuation->status != 200) {
+                        take_error_status(request);
+                        break;
+                }
                 request_note(request, failure_name(event->failure), "%s", event->message);
                 fail(request, failure_cause(request, event->failure));
                 break;
