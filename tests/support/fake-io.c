@@ -220,3 +220,16 @@ void fake_advance(uint64_t by_us)
                 node->fn(node->userdata);
         }
 }
+
+uint64_t fake_next_us(void)
+{
+        uint64_t next_us = 1000000;
+
+        for (size_t i = 0; i < ARRAY_SIZE(fake_io.clock.armed); i++) {
+                const struct timer_node *node = fake_io.clock.armed[i];
+
+                if (node && node->deadline_us < fake_io.clock.now_us + next_us)
+                        next_us = MAX(node->deadline_us, fake_io.clock.now_us) - fake_io.clock.now_us;
+        }
+        return next_us;
+}

@@ -29,7 +29,7 @@ struct cloud_attempt {
         struct cloud_times times;
 };
 
-#define FAKE_ATTEMPTS_MAX 8
+#define FAKE_ATTEMPTS_MAX 16
 
 struct fake_cloud {
         struct cloud_attempt attempts[FAKE_ATTEMPTS_MAX];
@@ -68,3 +68,6 @@ void fake_cloud_fail(struct cloud_attempt *attempt, enum cloud_failure failure);
 
 /* Moves the clock and calls the timers that are due, in their order. */
 void fake_advance(uint64_t by_us);
+
+/* How long until the next timer is due; a second where none is armed. */
+uint64_t fake_next_us(void);

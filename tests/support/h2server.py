@@ -8,7 +8,7 @@ It listens on a free port of 127.0.0.1, or of --address, and prints what it sees
     {"t_us": 81237, "event": "listening", "port": 40123}
     {"t_us": ..., "event": "connection", "connection": 1, "protocol": "h2"}
     {"t_us": ..., "event": "request", "connection": 1, "stream": 1, "headers": {":method": "POST", ...}}
-    {"t_us": ..., "event": "body", "connection": 1, "stream": 1, "n": 812, "body": "..."}
+    {"t_us": ..., "event": "body", "connection": 1, "stream": 1, "path": "/v1/...", "n": 812, "body": "..."}
     {"t_us": ..., "event": "reset", "connection": 1, "stream": 1, "code": 8}
     {"t_us": ..., "event": "ping", "connection": 1}
     {"t_us": ..., "event": "closing", "connection": 1}    by the scenario
@@ -20,11 +20,13 @@ list of answers: the first request gets the first, and so on; the last one is fo
 
     {"at": "headers",                  when to begin: "headers" or "body" (default: the whole request is there)
      "status": 200, "headers": {...},  content-type is text/event-stream where none is given
+     "bare": true,                     without either: for a stream that ends before it has begun
      "steps": [...]}                   then, in order; the body ends after the last step unless that ends it otherwise
 
     "text"              written and flushed as one DATA frame or chunk
     {"hex": "efbbbf"}   the same, from bytes
     {"wait": 50}        milliseconds
+    {"every": 50, "hex": "3a0a0a"}   these bytes again and again, until the client leaves
     {"reset": 2}        RST_STREAM with this code; a TCP reset on HTTP/1.1
     {"goaway": 0, "last": 1}   GOAWAY; the stream goes on
     {"close": "clean"}  end of the connection: "clean" (FIN, with TLS's close_notify) or "abort" (TCP reset)
@@ -56,8 +58,9 @@ def log(event, **fields):
     print(json.dumps({"t_us": time.monotonic_ns() // 1000, "event": event, **fields}), flush=True)
 
 
-def log_body(connection, stream, body):
-    log("body", connection=connection, stream=stream, n=len(body), body=body[-BODY_SHOWN:].decode(errors="replace"))
+def log_body(connection, stream, body, path):
+    shown = body[-BODY_SHOWN:].decode(errors="replace")
+    log("body", connection=connection, stream=stream, path=path, n=len(body), body=shown)
 
 
 class Gone(Exception):
@@ -73,7 +76,8 @@ class Scenario:
         self.used = 0
         self.signal = asyncio.Event()
 
-    def take(self):
+    def take(self, _headers):
+        """The answer to a request with these headers."""
         answer = self.answers[min(self.used, len(self.answers) - 1)]
         self.used += 1
         return answer
@@ -82,11 +86,16 @@ class Scenario:
 async def play(answer, stream):
     """Performs one answer on a stream of either protocol."""
     headers = {"content-type": "text/event-stream", **answer.get("headers", {})}
-    await stream.start(answer.get("status", 200), headers)
     ended = False
+    if not answer.get("bare"):
+        await stream.start(answer.get("status", 200), headers)
     for step in answer.get("steps", []):
         if isinstance(step, str):
             await stream.write(step.encode())
+        elif "every" in step:
+            while True:
+                await stream.write(bytes.fromhex(step["hex"]))
+                await asyncio.sleep(step["every"] / 1000)
         elif "hex" in step:
             await stream.write(bytes.fromhex(step["hex"]))
         elif "wait" in step:
@@ -120,9 +129,9 @@ def close_writer(writer, how):
 
 
 class Http2Stream:
-    def __init__(self, connection, number):
+    def __init__(self, connection, number, headers):
         self.connection, self.number, self.scenario = connection, number, connection.scenario
-        self.answer = self.scenario.take()
+        self.answer, self.path = self.scenario.take(headers), headers[":path"]
         self.body = b""
         self.task = None
 
@@ -185,15 +194,16 @@ class Http2Connection:
 
     def on_event(self, event):
         if isinstance(event, h2.events.RequestReceived):
-            stream = self.streams[event.stream_id] = Http2Stream(self, event.stream_id)
-            log("request", connection=self.number, stream=stream.number, headers=dict(event.headers))
+            headers = dict(event.headers)
+            stream = self.streams[event.stream_id] = Http2Stream(self, event.stream_id, headers)
+            log("request", connection=self.number, stream=stream.number, headers=headers)
             stream.begin("headers")
         elif isinstance(event, h2.events.DataReceived):
             self.streams[event.stream_id].body += event.data
             self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
             stream = self.streams[event.stream_id]
-            log_body(self.number, stream.number, stream.body)
+            log_body(self.number, stream.number, stream.body, stream.path)
             stream.begin("body")
         elif isinstance(event, h2.events.StreamReset):
             log("reset", connection=self.number, stream=event.stream_id, code=int(event.error_code))
@@ -246,11 +256,11 @@ class Http1Stream:
                 name, _, value = line.decode().partition(":")
                 headers[name.lower()] = value.strip()
             log("request", connection=self.number, stream=0, headers=headers)
-            answer = self.scenario.take()
+            answer = self.scenario.take(headers)
             if answer.get("at", "body") == "headers":
                 await play(answer, self)
             body = await self.read_body(headers)
-            log_body(self.number, 0, body)
+            log_body(self.number, 0, body, headers[":path"])
             if answer.get("at", "body") == "body":
                 await play(answer, self)
 
