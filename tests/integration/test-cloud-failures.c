@@ -4,6 +4,7 @@
  * Each way that a cloud can fail gets its own failure and a sentence that says why. Against a scripted server
  * (tests/support/h2server.py) over real sockets and real TLS.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,6 +209,56 @@ static void test_goaway_lets_the_stream_end_and_the_next_request_reconnects(void
         }
 }
 
+/* RFC 9113, section 6.8: the first of two GOAWAYs names no stream, so that those at work go on; who comes meanwhile
+ * needs a connection of its own. */
+static void test_goaway_at_work_leaves_the_stream_and_sends_the_next_elsewhere(void **state)
+{
+        struct fixture *fixture = *state;
+        struct heard first, second;
+
+        serve_tls(fixture,
+                  "[{\"steps\": [\"data: one\\n\\n\", {\"goaway\": 0}, {\"signal\": true}, \"data: two\\n\\n\"]},"
+                  " {\"steps\": [\"data: one\\n\\n\", \"data: two\\n\\n\"]}]",
+                  "good", "2");
+        heard_open(&first, fixture);
+        heard_release(&first, "{}");
+        run_until(fixture, &first.n_bytes, 1);
+
+        heard_open(&second, fixture);
+        heard_release(&second, "{}");
+        check_whole_stream(&second);
+        assert_int_equal(first.n_end + first.n_failed, 0);
+        process_signal(fixture->server, SIGUSR1);
+        check_whole_stream(&first);
+        heard_done(&second);
+        heard_done(&first);
+}
+
+/* Of two streams at work the later one is not looked at: it fails at once, to be asked for again, and the other one
+ * goes on to its end. */
+static void test_goaway_below_a_stream_fails_it_alone(void **state)
+{
+        struct fixture *fixture = *state;
+        struct heard first, second;
+
+        serve_tls(fixture,
+                  "[{\"steps\": [\"data: one\\n\\n\", {\"signal\": true}, \"data: two\\n\\n\"]},"
+                  " {\"bare\": true, \"steps\": [{\"goaway\": 0, \"last\": 1}, {\"stall\": true}]},"
+                  " {\"steps\": [\"data: one\\n\\n\", \"data: two\\n\\n\"]}]",
+                  "good", "2");
+        heard_open(&first, fixture);
+        heard_release(&first, "{}");
+        run_until(fixture, &first.n_bytes, 1);
+        heard_open(&second, fixture);
+        heard_release(&second, "{}");
+        while (second.n_end + second.n_failed == 0)
+                uv_run(&fixture->loop, UV_RUN_DEFAULT);
+        process_signal(fixture->server, SIGUSR1);
+        check_whole_stream(&first);
+        heard_done(&second);
+        heard_done(&first);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -229,6 +280,8 @@ int main(void)
                 TEST(test_tcp_reset_in_mid_body_is_a_broken_answer),
                 TEST(test_end_of_the_connection_in_mid_chunks_of_1_1_is_a_broken_answer),
                 TEST(test_goaway_lets_the_stream_end_and_the_next_request_reconnects),
+                TEST(test_goaway_at_work_leaves_the_stream_and_sends_the_next_elsewhere),
+                TEST(test_goaway_below_a_stream_fails_it_alone),
         };
 
         return cmocka_run_group_tests(tests, setup_group, teardown_group);
