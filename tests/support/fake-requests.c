@@ -106,60 +106,75 @@ static void enter(struct request *request, enum race_state state)
                 request->sink->state(request->userdata, state);
 }
 
-static void finish(struct request *request, enum race_state state, enum race_outcome outcome)
+/* Of a reply that was whole: the first attempt was refused, the second one went on. */
+static const struct request_attempt finished_attempts[] = {
+        { .endpoint = "broken",
+          .form = "instruction",
+          .http_status = 503,
+          .reason = "Status",
+          .opened_us = 1000,
+          .released_us = 25000,
+          .ended_us = 300000,
+          .n_said = 27 },
+        { .endpoint = "fake",
+          .form = "prefill",
+          .http_status = 200,
+          .reason = "complete",
+          .opened_us = 300000,
+          .released_us = 300000,
+          .first_text_us = 930000,
+          .ended_us = 2100000,
+          .n_said = 27,
+          .n_tokens = 7 },
+};
+
+static struct request_timings make_timings(const struct request *request, enum race_outcome outcome)
 {
-        struct requests_statistics *statistics = &request->requests->statistics;
-        const bool failed = outcome == RACE_OUTCOME_FAILED, local = outcome == RACE_OUTCOME_LOCAL;
-        const struct request_attempt attempts[] = {
-                { .endpoint = "broken",
-                  .form = "instruction",
-                  .http_status = 503,
-                  .reason = "Status",
-                  .opened_us = 1000,
-                  .released_us = 25000,
-                  .ended_us = 300000,
-                  .n_said = 27 },
-                { .endpoint = "fake",
-                  .form = "prefill",
-                  .http_status = 200,
-                  .reason = "complete",
-                  .opened_us = 300000,
-                  .released_us = 300000,
-                  .first_text_us = 930000,
-                  .ended_us = 2100000,
-                  .n_said = 27,
-                  .n_tokens = 7 },
-        };
-        const struct request_timings timings = {
+        struct request_timings timings = {
                 .first_word_us = request->text.n > 0 ? 12000 : 0,
-                .last_opener_word_us = failed ? 0 : 24000,
+                .last_opener_word_us = 24000,
                 .released_us = 25000,
-                .cloud_first_byte_us = failed || local ? 0 : 905000,
-                .cloud_first_text_us = failed || local ? 0 : 930000,
                 .end_us = 2100000,
                 .raced_opener = true,
                 .raced_cloud = true,
-                .winner = failed ? "" : "opener",
+                .winner = "opener",
                 .opener_end = "unsure",
-                .n_seam = failed ? 0 : 27,
+                .n_seam = 27,
                 .undecided_us = 40000,
                 .n_lost_tokens = 3,
-                .n_opener_words = failed ? 0 : 5,
+                .n_opener_words = 5,
                 .n_output_tokens = 7,
                 .endpoint = "fake",
                 .form = "prefill",
-                .http_status = failed  ? 401
-                               : local ? 0
-                                       : 200,
-                .error = failed  ? "Unauthorized"
-                         : local ? "Offline"
-                                 : "",
-                .message = failed  ? "The endpoint refused the key."
-                           : local ? "The network is unreachable."
-                                   : "",
-                .attempts = attempts,
-                .n_attempts = failed || local ? 0 : ARRAY_SIZE(attempts),
+                .error = "",
+                .message = "",
         };
+
+        if (outcome == RACE_OUTCOME_FAILED) {
+                timings.last_opener_word_us = 0;
+                timings.n_opener_words = 0;
+                timings.n_seam = 0;
+                timings.winner = "";
+                timings.http_status = 401;
+                timings.error = "Unauthorized";
+                timings.message = "The endpoint refused the key.";
+        } else if (outcome == RACE_OUTCOME_LOCAL) {
+                timings.error = "Offline";
+                timings.message = "The network is unreachable.";
+        } else {
+                timings.http_status = 200;
+                timings.cloud_first_byte_us = 905000;
+                timings.cloud_first_text_us = 930000;
+                timings.attempts = finished_attempts;
+                timings.n_attempts = ARRAY_SIZE(finished_attempts);
+        }
+        return timings;
+}
+
+static void finish(struct request *request, enum race_state state, enum race_outcome outcome)
+{
+        struct requests_statistics *statistics = &request->requests->statistics;
+        const struct request_timings timings = make_timings(request, outcome);
 
         switch (outcome) {
         case RACE_OUTCOME_NONE: break;
@@ -168,7 +183,7 @@ static void finish(struct request *request, enum race_state state, enum race_out
         case RACE_OUTCOME_CANCELLED: statistics->n_cancelled++; break;
         case RACE_OUTCOME_FAILED: statistics->n_failed++; break;
         }
-        request->requests->cloud_failed = failed || local;
+        request->requests->cloud_failed = *timings.error;
         enter(request, state);
         if (request->sink)
                 request->sink->finished(request->userdata, outcome, &timings);
