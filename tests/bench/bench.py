@@ -18,14 +18,18 @@ from stage import BUILD, MODEL, ROOT, Failed, Stage, llama_folder, machine, outp
 PROMPT_TOKENS = 16
 ROUNDS = 25  # of one question to each side; the first WARM_UP do not count
 WARM_UP = 5
+STREAM_WORDS = 400  # of a reply that comes word by word: as fast as the server can, and at a cloud's pace
+STREAM_PAUSE_MS = 20
+STREAM_ROUNDS = 5
 ENGINE_ROUNDS = 3
 PREFILLS = (16, 64, 256)
 THREADS = min(os.cpu_count() or 1, 4)
 
 FIRST_WORD_RATIO_MAX = 0.5
 MEMORY_EXTRA_MIB_MAX = 24
-RELEASE_MS_MAX = 2
+RELEASE_MS_MAX = 1
 READY_MS_MAX = 50
+WORD_CPU_US_MAX = 50
 STARTS = 9
 
 
@@ -88,6 +92,38 @@ def bench_daemon(llama):
         arrivals = [int(us) for us in re.findall(r"^body .* at (\d+) us$", stage.log("continuator"), re.MULTILINE)]
         table = rows(asked, streamed, arrivals, resident_bytes(mulmd.pid))
         return table + [row("start of mulmd to READY=1", statistics.median(ready), "ms", READY_MS_MAX)]
+
+
+def loop_cpu_us(pid):
+    """CPU time of the thread that has the loop: all of mulmd but the model."""
+    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="utf-8") as file:
+        return int(file.read().split()[0]) / 1000
+
+
+def bench_words(pause_ms):
+    """What it takes to show one more word, from the cloud's event to the signal on the bus."""
+    words = ["".join(chr(ord("a") + (i >> shift) % 16) for shift in (0, 4, 8)) for i in range(STREAM_WORDS)]
+    steps = []
+    for word in words:
+        event = {"choices": [{"index": 0, "delta": {"content": f" {word}"}, "finish_reason": None}]}
+        steps.append(f"data: {json.dumps(event)}\n\n")
+        if pause_ms:
+            steps.append({"wait": pause_ms})
+    steps.append("data: [DONE]\n\n")
+    with Stage() as stage:
+        address = stage.bus()
+        certificate, key = stage.certificate()
+        url = stage.scripted_cloud(certificate, key, [{"steps": steps}])
+        mulmd = stage.mulmd(address, url, certificate, THREADS)
+        used = []
+        for _ in range(STREAM_ROUNDS):
+            before = loop_cpu_us(mulmd.pid)
+            reply = output_of(f"{BUILD}/dbus/mulmctl", "--address", address, "ask", "--json=short", "What is new?")
+            used.append((loop_cpu_us(mulmd.pid) - before) / STREAM_WORDS)
+            if words[-1] not in json.loads(reply)["text"]:
+                raise Failed("the reply is not whole")
+    what = f"one every {pause_ms} ms" if pause_ms else "as fast as they come"
+    return row(f"CPU time of mulmd's loop per streamed word, {what}", statistics.median(used), "us", WORD_CPU_US_MAX)
 
 
 def median_us(results):
@@ -186,7 +222,7 @@ def print_table(table, about):
 
 def bench(arguments, llama):
     if not arguments:
-        return bench_daemon(llama)
+        return bench_daemon(llama) + [bench_words(0), bench_words(STREAM_PAUSE_MS)]
     models = arguments[1:] or [MODEL]
     table = []
     for model in models:

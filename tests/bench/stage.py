@@ -3,6 +3,7 @@
 """Starts what a measurement needs (a private bus, the continuator, mulmd, llama.cpp's server) and ends it again."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -87,6 +88,12 @@ class Stage(contextlib.ExitStack):
         command = [f"{BUILD}/tests/continuator/continuator", "--model", MODEL, "--tls", certificate, key]
         line = self.first_line("continuator", *command, "--max-tokens", "4", "--trace")[1]
         return line.removeprefix("listening on ")
+
+    def scripted_cloud(self, certificate, key, scenario):
+        """The URL of a server that plays a scenario of tests/support/h2server.py."""
+        script = os.path.join(ROOT, "tests", "support", "h2server.py")
+        line = self.first_line("h2server", script, json.dumps(scenario), "--tls", certificate, key)[1]
+        return f"https://127.0.0.1:{json.loads(line)['port']}/v1"
 
     def config(self, url, certificate, threads):
         config = self.path("mulmd.conf")
