@@ -256,17 +256,16 @@ int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_logits_of_our_model_are_those_of_llama_cpp),
-                cmocka_unit_test(test_logits_of_smollm2_are_those_of_llama_cpp),
+                cmocka_unit_test_prestate(test_logits_of_smollm2_are_those_of_llama_cpp, (void *)&golden_smollm2),
                 cmocka_unit_test(test_greedy_replies_of_our_model_are_those_of_llama_cpp),
                 cmocka_unit_test(test_replies_of_our_model_with_half_precision_differ_at_near_ties_only),
-                cmocka_unit_test(test_greedy_replies_of_smollm2_are_those_of_llama_cpp),
+                cmocka_unit_test_prestate(test_greedy_replies_of_smollm2_are_those_of_llama_cpp,
+                                          (void *)&golden_smollm2),
                 GREEDY_OF_MADE("mulm_28m_in_q4_0", 1),
                 GREEDY_OF_MADE("smollm2_in_q8_0", 2),
                 GREEDY_OF_MADE("smollm2_in_q4_0", 3),
                 GREEDY_OF_MADE("smollm2_in_q4_k_m", 5),
         };
 
-        if (argc > 1)
-                cmocka_set_test_filter(argv[1]);
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return golden_run(tests, ARRAY_SIZE(tests), argc > 1 ? argv[1] : NULL);
 }

@@ -23,8 +23,8 @@
 
 struct peers {
         struct mulmd_fixture *mulmd;
-        struct process *llama, *front; /* NULL llama: they are not to be had */
-        char *port;                    /* of the front */
+        struct process *llama, *front;
+        char *port; /* of the front */
 };
 
 _printf_(1, 2) static char *format(const char *format, ...)
@@ -61,27 +61,31 @@ static char *free_port(void)
         return format("%d", ntohs(address.sin_port));
 }
 
+static char *llama_program(void)
+{
+        const char *folder = getenv("MULM_LLAMA_BIN");
+        _cleanup_free_ char *cache = cache_folder();
+
+        return folder ? format("%s/llama-server", folder)
+                      : format("%s/llama.cpp-" LLAMA_VERSION "/bin/llama-server", cache);
+}
+
+static char *llama_model(void)
+{
+        _cleanup_free_ char *cache = cache_folder();
+
+        return format("%s/" SMOLLM2, cache);
+}
+
 /* One thread: two that wait for each other by spinning take seconds where other tests run beside. */
 static struct process *start_llama(const char *folder)
 {
-        _cleanup_free_ char *cache = cache_folder(), *model = format("%s/" SMOLLM2, cache);
+        _cleanup_free_ char *program = llama_program(), *model = llama_model();
         _cleanup_free_ char *socket_path = format("%s/llama.sock", folder);
-        _cleanup_free_ char *program = getenv("MULM_LLAMA_BIN")
-                                               ? format("%s/llama-server", getenv("MULM_LLAMA_BIN"))
-                                               : format("%s/llama.cpp-" LLAMA_VERSION "/bin/llama-server", cache);
-        struct process *llama;
+        struct process *llama = process_spawn((const char *[]){ program, "-m", model, "--host", socket_path, "-c",
+                                                                "2048", "-np", "1", "-t", "1", "--no-webui", NULL },
+                                              NULL);
 
-        if (access(program, X_OK) < 0) {
-                printf("# llama.cpp's server is not built: tests/support/build-llama builds it\n");
-                return NULL;
-        }
-        if (access(model, R_OK) < 0) {
-                printf("# SmolLM2 is not there: tests/support/fetch-smollm2 fetches it\n");
-                return NULL;
-        }
-        llama = process_spawn((const char *[]){ program, "-m", model, "--host", socket_path, "-c", "2048", "-np", "1",
-                                                "-t", "1", "--no-webui", NULL },
-                              NULL);
         free(process_expect(llama, PROCESS_STREAM_ERROR, "listening on unix"));
         return llama;
 }
@@ -108,8 +112,7 @@ static int set_up_group(void **state)
         peers->mulmd = mulmd;
         peers->llama = start_llama(peers->mulmd->folder);
         peers->port = free_port();
-        if (peers->llama)
-                peers->front = start_front(peers->mulmd->folder, peers->port);
+        peers->front = start_front(peers->mulmd->folder, peers->port);
         *state = peers;
         return 0;
 }
@@ -139,8 +142,6 @@ static int tear_down(void **state)
 
 static void start(struct peers *peers, const char *endpoint)
 {
-        if (!peers->llama)
-                skip();
         peers->mulmd->settings = "FirstTextSec=25\nGapSec=25";
         peers->mulmd->endpoint = endpoint;
         mulmd_run(peers->mulmd, "localhost", peers->port, NULL);
@@ -215,6 +216,15 @@ int main(void)
                 cmocka_unit_test_teardown(test_sentence_is_continued_by_instruction, tear_down),
                 cmocka_unit_test_teardown(test_sentence_is_finished_when_the_server_is_killed, tear_down),
         };
+        _cleanup_free_ char *program = llama_program(), *model = llama_model();
 
+        if (access(program, X_OK) < 0) {
+                printf("1..0 # SKIP llama.cpp's server is not built: tests/support/build-llama builds it\n");
+                return EXIT_SUCCESS;
+        }
+        if (access(model, R_OK) < 0) {
+                printf("1..0 # SKIP SmolLM2 is not there: tests/support/fetch-smollm2 fetches it\n");
+                return EXIT_SUCCESS;
+        }
         return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
 }

@@ -34,7 +34,6 @@ struct fixture {
 static int set_up(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
-        _cleanup_free_ char *script = NULL;
 
         assert_non_null(fixture);
         memcpy(fixture->folder, FOLDER, sizeof(FOLDER));

@@ -5,6 +5,7 @@
  */
 #include "tests/support/golden.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,7 @@ static struct buf source_path(const char *path)
         return full;
 }
 
-/* Skips the test where the file is not there. */
-static struct buf cache_path(const char *path, const char *maker)
+static struct buf cache_path(const char *path)
 {
         const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
         struct buf full = BUF_NULL;
@@ -52,17 +52,12 @@ static struct buf cache_path(const char *path, const char *maker)
                 assert_int_equal(buf_printf(&full, "%s/mulm/%s", cache, path), 0);
         else
                 assert_int_equal(buf_printf(&full, "%s/.cache/mulm/%s", home && *home ? home : "/tmp", path), 0);
-        if (access(full.data, R_OK) < 0) {
-                print_message("%s is missing; %s makes it\n", full.data, maker);
-                buf_done(&full);
-                skip();
-        }
         return full;
 }
 
 mulm_model *golden_model_open(const struct golden_model *which)
 {
-        struct buf path = which->maker ? cache_path(which->path, which->maker) : source_path(which->path);
+        struct buf path = which->maker ? cache_path(which->path) : source_path(which->path);
         struct mulm_error error;
         mulm_model *model = NULL;
 
@@ -105,7 +100,7 @@ struct buf golden_model_read(const struct golden_model *which, const char *name)
         assert_int_equal(
                 buf_printf(&below, "%s/%s/%s", which->is_made ? "exactness" : "tests/data/golden", which->name, name),
                 0);
-        full = which->is_made ? cache_path(below.data, which->maker) : source_path(below.data);
+        full = which->is_made ? cache_path(below.data) : source_path(below.data);
         buf_done(&below);
         return read_file(&full);
 }
@@ -173,4 +168,39 @@ void golden_tokens_expect_end(struct golden_tokens *golden)
 void golden_tokens_done(struct golden_tokens *golden)
 {
         buf_done(&golden->file);
+}
+
+/* Says so where it is not. */
+static bool is_at_hand(const struct golden_model *which, const char *test)
+{
+        struct buf path;
+        bool is_there;
+
+        if (!which || !which->maker)
+                return true;
+        path = cache_path(which->path);
+        is_there = access(path.data, R_OK) == 0;
+        if (!is_there)
+                printf("# %s is left out: %s is missing; %s makes it\n", test, path.data, which->maker);
+        buf_done(&path);
+        return is_there;
+}
+
+int golden_run(const struct CMUnitTest *tests, size_t n_tests, const char *pattern)
+{
+        struct CMUnitTest *chosen = calloc(n_tests, sizeof(*chosen));
+        size_t n_chosen = 0;
+        int r = 0;
+
+        assert_non_null(chosen);
+        for (size_t i = 0; i < n_tests; i++)
+                if ((!pattern || fnmatch(pattern, tests[i].name, 0) == 0) &&
+                    is_at_hand(tests[i].initial_state, tests[i].name))
+                        chosen[n_chosen++] = tests[i];
+        if (n_chosen > 0)
+                r = _cmocka_run_group_tests("tests", chosen, n_chosen, NULL, NULL);
+        else
+                printf("1..0 # SKIP a model is not at hand\n");
+        free(chosen);
+        return r;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The mulmd authors */
 /*
- * The files of tests/data and the models that they are about. What cannot be read fails the test, but for those in
- * the cache, which are no part of the source: without them the test is skipped, and says what makes them.
+ * The files of tests/data and the models that they are about. What cannot be read fails the test; but models in the
+ * cache are no part of the source, and golden_run() leaves out the tests of those that are not there.
  */
 #pragma once
 
@@ -12,6 +12,7 @@
 
 #include "libmulm/base/buf.h"
 #include "libmulm/mulm.h"
+#include "tests/support/test.h"
 
 struct golden_model {
         const char *name;  /* folder below tests/data/golden, or below mulm/exactness in the cache */
@@ -28,7 +29,7 @@ extern const struct golden_model golden_exactness[GOLDEN_N_EXACTNESS];
 
 mulm_model *golden_model_open(const struct golden_model *which);
 
-/* A golden file of the model; in the cache it may be missing, which skips the test. */
+/* A golden file of the model. */
 struct buf golden_model_read(const struct golden_model *which, const char *name);
 
 /* The content of a file below tests/data. */
@@ -58,3 +59,8 @@ struct golden_tokens golden_tokens_open(const struct golden_model *which, const 
 void golden_tokens_expect(struct golden_tokens *golden, const uint32_t *tokens, size_t n_tokens, const char *text);
 void golden_tokens_expect_end(struct golden_tokens *golden);
 void golden_tokens_done(struct golden_tokens *golden);
+
+/* cmocka_run_group_tests() of the tests whose names match `pattern` (NULL: all) and whose initial state, a model or
+ * NULL, is at hand. What is left out is told, and if that is all, it is a test skipped. (In cmocka's own way to skip
+ * a test, meson sees a failure.) */
+int golden_run(const struct CMUnitTest *tests, size_t n_tests, const char *pattern);

@@ -161,7 +161,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_tokens_of_our_model_are_those_of_llama_cpp),
-                cmocka_unit_test(test_tokens_of_smollm2_are_those_of_llama_cpp),
+                cmocka_unit_test_prestate(test_tokens_of_smollm2_are_those_of_llama_cpp, (void *)&golden_smollm2),
                 cmocka_unit_test(test_tokens_spell_the_text),
                 cmocka_unit_test(test_word_of_a_megabyte_is_encoded),
                 cmocka_unit_test(test_text_that_is_not_utf8_is_refused_with_its_offset),
@@ -169,5 +169,5 @@ int main(void)
                 cmocka_unit_test(test_token_bytes_of_no_token_are_refused),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return golden_run(tests, ARRAY_SIZE(tests), NULL);
 }

@@ -223,8 +223,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_conversations_of_our_model_are_those_of_llama_cpp),
-                cmocka_unit_test(test_conversations_of_smollm2_are_those_of_llama_cpp),
-                cmocka_unit_test(test_head_begins_every_conversation),
+                cmocka_unit_test_prestate(test_conversations_of_smollm2_are_those_of_llama_cpp,
+                                          (void *)&golden_smollm2),
+                cmocka_unit_test_prestate(test_head_begins_every_conversation, (void *)&golden_smollm2),
                 cmocka_unit_test(test_prefix_continues_the_assistant_turn),
                 cmocka_unit_test(test_special_tokens_in_a_message_are_plain_text),
                 cmocka_unit_test(test_bad_messages_leave_the_list_as_it_was),
@@ -232,5 +233,5 @@ int main(void)
                 cmocka_unit_test(test_what_is_not_chatml_is_refused),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return golden_run(tests, ARRAY_SIZE(tests), NULL);
 }
