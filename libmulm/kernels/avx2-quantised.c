@@ -44,7 +44,7 @@ static inline void tile_half_pairs(const char *const rows[TILE], size_t offset, 
         *ret_second = _mm_shuffle_ps(low, high, 0xdd);
 }
 
-/* Eight partial sums of the products of a block: signed bytes in Q8_0, nibbles in the others. */
+/* Eight partial sums of the products of a block: signed bytes. */
 static inline __m256 dot_bytes(__m256i magnitudes, __m256i signs, __m256i x)
 {
         __m256i pairs = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(x, signs));
@@ -52,14 +52,12 @@ static inline __m256 dot_bytes(__m256i magnitudes, __m256i signs, __m256i x)
         return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-static inline __m256 dot_nibbles(__m256i nibbles, __m256i x)
+/* Unsigned ones, from whose products in pairs `offsets` is taken. */
+static inline __m256 dot_nibbles(__m256i nibbles, __m256i x, __m256i offsets)
 {
-        return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_maddubs_epi16(nibbles, x), _mm256_set1_epi16(1)));
-}
+        __m256i pairs = _mm256_sub_epi16(_mm256_maddubs_epi16(nibbles, x), offsets);
 
-static inline __m256 dot_unpacked(enum quant_type type, __m256i magnitudes, __m256i weights, __m256i x)
-{
-        return type == QUANT_Q8_0 ? dot_bytes(magnitudes, weights, x) : dot_nibbles(weights, x);
+        return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
 static inline bool has_minimum(enum quant_type type)
@@ -94,12 +92,31 @@ static inline __m256i unpack(enum quant_type type, const char *block)
         return unpack_nibbles(block);
 }
 
+/* What is taken from each quant of the types that are unsigned and have no minimum. */
+static inline char offset_of(enum quant_type type)
+{
+        return type == QUANT_Q4_0 ? 8 : type == QUANT_Q5_0 ? 16 : 0;
+}
+
+/* The products of the offset with pairs of activations. In whole numbers, so that no sum is rounded otherwise than
+ * llama.cpp's, which takes the offset from the quants. */
+static inline __m256i offset_pairs(enum quant_type type, __m256i x)
+{
+        return offset_of(type) ? _mm256_maddubs_epi16(_mm256_set1_epi8(offset_of(type)), x) : _mm256_setzero_si256();
+}
+
+static inline __m256 dot_unpacked(enum quant_type type, __m256i magnitudes, __m256i weights, __m256i x,
+                                  __m256i offsets)
+{
+        return type == QUANT_Q8_0 ? dot_bytes(magnitudes, weights, x) : dot_nibbles(weights, x, offsets);
+}
+
 /* One block of a row, of a type known when this is compiled. */
-static inline __m256 dot_block(enum quant_type type, const char *block, __m256i x)
+static inline __m256 dot_block(enum quant_type type, const char *block, __m256i x, __m256i offsets)
 {
         __m256i quants = unpack(type, block);
 
-        return type == QUANT_Q8_0 ? dot_bytes(_mm256_abs_epi8(quants), quants, x) : dot_nibbles(quants, x);
+        return dot_unpacked(type, _mm256_abs_epi8(quants), quants, x, offsets);
 }
 
 static inline size_t block_bytes(enum quant_type type)
@@ -111,28 +128,18 @@ static inline size_t block_bytes(enum quant_type type)
                                     : sizeof(struct quant_q4_0);
 }
 
-/* What is added to each quant of the types without a minimum. */
-static inline float offset_of(enum quant_type type)
-{
-        return type == QUANT_Q4_0 ? -8.0f : type == QUANT_Q5_0 ? -16.0f : 0.0f;
-}
-
-/* The scales of one block of four rows times that of the activations, and what the block adds to the four sums beside
- * the products. */
+/* The scales of one block of four rows times that of the activations, and what the minimums of the block add to the
+ * four sums. */
 static inline __m128 tile_scales(enum quant_type type, const char *const rows[TILE], size_t offset,
-                                 const struct kernel_block *x, __m128 *offsets)
+                                 const struct kernel_block *x, __m128 *minimums)
 {
-        __m128 scales, minimums;
+        __m128 scales, some;
 
-        if (has_minimum(type)) {
-                tile_half_pairs(rows, offset, &scales, &minimums);
-                *offsets = _mm_fmadd_ps(minimums, _mm_set1_ps(x->sum), *offsets);
-                return _mm_mul_ps(scales, _mm_set1_ps(x->scale));
-        }
-        scales = _mm_mul_ps(tile_halves(rows, offset), _mm_set1_ps(x->scale));
-        if (type != QUANT_Q8_0)
-                *offsets = _mm_fmadd_ps(scales, _mm_set1_ps(offset_of(type) * (float)x->total), *offsets);
-        return scales;
+        if (!has_minimum(type))
+                return _mm_mul_ps(tile_halves(rows, offset), _mm_set1_ps(x->scale));
+        tile_half_pairs(rows, offset, &scales, &some);
+        *minimums = _mm_fmadd_ps(some, _mm_set1_ps(x->sum), *minimums);
+        return _mm_mul_ps(scales, _mm_set1_ps(x->scale));
 }
 
 /* The next tile's part that is as far in as block b is in this one. Inlined by order: gcc takes a call that does
@@ -152,17 +159,18 @@ static inline __attribute__((always_inline)) void rows_quantised(enum quant_type
 {
         for (size_t i = 0; i < n_rows; i += TILE, row += TILE * n_row_bytes) {
                 __m256 sums[TILE] = { 0 };
-                __m128 offsets = _mm_setzero_ps();
+                __m128 minimums = _mm_setzero_ps();
                 const char *rows[TILE];
 
                 tile_rows(rows, row, n_row_bytes, n_rows - i);
                 for (size_t b = 0, at = 0; b < n_columns / QUANT_BLOCK; b++, at += block_bytes(type)) {
                         __m256i quants = _mm256_loadu_si256((const __m256i *)x[b].quants);
-                        __m128 scales = tile_scales(type, rows, at, x + b, &offsets);
+                        __m256i offsets = offset_pairs(type, quants);
+                        __m128 scales = tile_scales(type, rows, at, x + b, &minimums);
 
                         prefetch_tile(row + TILE * n_row_bytes, b, block_bytes(type));
 #define ADD_ROW(r)                                                                                                   \
-        sums[r] = _mm256_fmadd_ps(dot_block(type, rows[r] + at, quants),                                             \
+        sums[r] = _mm256_fmadd_ps(dot_block(type, rows[r] + at, quants, offsets),                                    \
                                   _mm256_broadcastss_ps(_mm_permute_ps(scales, (r)*0x55)), sums[r])
                         ADD_ROW(0);
                         ADD_ROW(1);
@@ -170,7 +178,7 @@ static inline __attribute__((always_inline)) void rows_quantised(enum quant_type
                         ADD_ROW(3);
 #undef ADD_ROW
                 }
-                store_tile(y + i, _mm_add_ps(sum_tile(sums), offsets), n_rows - i);
+                store_tile(y + i, _mm_add_ps(sum_tile(sums), minimums), n_rows - i);
         }
 }
 
@@ -181,42 +189,51 @@ static inline __m128 four_scales(const struct kernel_block *const x[TILE], size_
         return _mm_setr_ps(x[0][b].scale, x[1][b].scale, x[2][b].scale, x[3][b].scale);
 }
 
-/* Adds what a block of a row gives to the sums with four vectors beside the products, rounded as tile_scales() does.
- */
-static inline __m128 add_four_offsets(enum quant_type type, const char *block,
-                                      const struct kernel_block *const x[TILE], size_t b, __m128 scales,
-                                      __m128 offsets)
+/* Adds what the minimum of a block gives to the sums with four vectors. */
+static inline __m128 add_four_minimums(const char *block, const struct kernel_block *const x[TILE], size_t b,
+                                       __m128 minimums)
 {
-        __m128i totals;
+        return _mm_fmadd_ps(_mm_set1_ps(half_at(block + sizeof(quant_half))),
+                            _mm_setr_ps(x[0][b].sum, x[1][b].sum, x[2][b].sum, x[3][b].sum), minimums);
+}
 
-        if (type == QUANT_Q8_0)
-                return offsets;
-        if (has_minimum(type))
-                return _mm_fmadd_ps(_mm_set1_ps(half_at(block + sizeof(quant_half))),
-                                    _mm_setr_ps(x[0][b].sum, x[1][b].sum, x[2][b].sum, x[3][b].sum), offsets);
-        totals = _mm_setr_epi32(x[0][b].total, x[1][b].total, x[2][b].total, x[3][b].total);
-        return _mm_fmadd_ps(scales, _mm_mul_ps(_mm_set1_ps(offset_of(type)), _mm_cvtepi32_ps(totals)), offsets);
+/* Blocks of a row up to which offset_pairs() of four vectors are kept for all rows. */
+#define OFFSETS_MAX 64
+
+struct four_offsets {
+        __m256i blocks[OFFSETS_MAX][TILE];
+};
+
+static inline void fill_offsets(struct four_offsets *offsets, enum quant_type type,
+                                const struct kernel_block *const x[TILE], size_t n_blocks)
+{
+        for (size_t b = 0; offset_of(type) && b < n_blocks; b++)
+                for (size_t v = 0; v < TILE; v++)
+                        offsets->blocks[b][v] =
+                                offset_pairs(type, _mm256_loadu_si256((const __m256i *)x[v][b].quants));
 }
 
 /* One row times four vectors. */
 static inline __attribute__((always_inline)) __m128 dot_four(enum quant_type type, const char *row, size_t n_columns,
-                                                             const struct kernel_block *const x[TILE])
+                                                             const struct kernel_block *const x[TILE],
+                                                             const struct four_offsets *offsets)
 {
         __m256 sums[TILE] = { 0 };
-        __m128 offsets = _mm_setzero_ps();
+        __m128 minimums = _mm_setzero_ps();
 
         for (size_t b = 0; b < n_columns / QUANT_BLOCK; b++, row += block_bytes(type)) {
                 __m128 scales = _mm_mul_ps(four_scales(x, b), _mm_set1_ps(half_at(row)));
                 __m256i weights = unpack(type, row);
-                __m256i magnitudes = type == QUANT_Q8_0 ? _mm256_abs_epi8(weights) : weights;
+                __m256i magnitudes = _mm256_abs_epi8(weights);
 
-                offsets = add_four_offsets(type, row, x, b, scales, offsets);
+                if (has_minimum(type))
+                        minimums = add_four_minimums(row, x, b, minimums);
 
 #define ADD_VECTOR(v)                                                                                                \
         do {                                                                                                         \
                 __m256i bytes = _mm256_loadu_si256((const __m256i *)x[v][b].quants);                                 \
-                __m256 dots =                                                                                        \
-                        type == QUANT_Q8_0 ? dot_bytes(magnitudes, weights, bytes) : dot_nibbles(weights, bytes);    \
+                __m256i taken = offset_of(type) ? offsets->blocks[b][v] : _mm256_setzero_si256();                    \
+                __m256 dots = dot_unpacked(type, magnitudes, weights, bytes, taken);                                 \
                                                                                                                      \
                 sums[v] = _mm256_fmadd_ps(dots, _mm256_broadcastss_ps(_mm_permute_ps(scales, (v)*0x55)), sums[v]);   \
         } while (0)
@@ -226,7 +243,7 @@ static inline __attribute__((always_inline)) __m128 dot_four(enum quant_type typ
                 ADD_VECTOR(3);
 #undef ADD_VECTOR
         }
-        return _mm_add_ps(sum_tile(sums), offsets);
+        return _mm_add_ps(sum_tile(sums), minimums);
 }
 
 /* ------------------------------------------------------------------------ tiles of quantised rows times two vectors
@@ -240,25 +257,26 @@ static inline __attribute__((always_inline)) void pair_quantised(enum quant_type
 {
         for (size_t i = 0; i < n_rows; i += TILE, row += TILE * n_row_bytes) {
                 __m256 sums0[TILE] = { 0 }, sums1[TILE] = { 0 };
-                __m128 offsets0 = _mm_setzero_ps(), offsets1 = _mm_setzero_ps();
+                __m128 minimums0 = _mm_setzero_ps(), minimums1 = _mm_setzero_ps();
                 const char *rows[TILE];
 
                 tile_rows(rows, row, n_row_bytes, n_rows - i);
                 for (size_t b = 0, at = 0; b < n_columns / QUANT_BLOCK; b++, at += block_bytes(type)) {
                         __m256i bytes0 = _mm256_loadu_si256((const __m256i *)x0[b].quants);
                         __m256i bytes1 = _mm256_loadu_si256((const __m256i *)x1[b].quants);
-                        __m128 scales0 = tile_scales(type, rows, at, x0 + b, &offsets0);
-                        __m128 scales1 = tile_scales(type, rows, at, x1 + b, &offsets1);
+                        __m256i offsets0 = offset_pairs(type, bytes0), offsets1 = offset_pairs(type, bytes1);
+                        __m128 scales0 = tile_scales(type, rows, at, x0 + b, &minimums0);
+                        __m128 scales1 = tile_scales(type, rows, at, x1 + b, &minimums1);
 
                         prefetch_tile(row + TILE * n_row_bytes, b, block_bytes(type));
 #define ADD_ROW(r)                                                                                                   \
         do {                                                                                                         \
                 __m256i weights = unpack(type, rows[r] + at);                                                        \
-                __m256i magnitudes = type == QUANT_Q8_0 ? _mm256_abs_epi8(weights) : weights;                        \
+                __m256i magnitudes = _mm256_abs_epi8(weights);                                                       \
                                                                                                                      \
-                sums0[r] = _mm256_fmadd_ps(dot_unpacked(type, magnitudes, weights, bytes0),                          \
+                sums0[r] = _mm256_fmadd_ps(dot_unpacked(type, magnitudes, weights, bytes0, offsets0),                \
                                            _mm256_broadcastss_ps(_mm_permute_ps(scales0, (r)*0x55)), sums0[r]);      \
-                sums1[r] = _mm256_fmadd_ps(dot_unpacked(type, magnitudes, weights, bytes1),                          \
+                sums1[r] = _mm256_fmadd_ps(dot_unpacked(type, magnitudes, weights, bytes1, offsets1),                \
                                            _mm256_broadcastss_ps(_mm_permute_ps(scales1, (r)*0x55)), sums1[r]);      \
         } while (0)
                         ADD_ROW(0);
@@ -267,8 +285,8 @@ static inline __attribute__((always_inline)) void pair_quantised(enum quant_type
                         ADD_ROW(3);
 #undef ADD_ROW
                 }
-                store_tile(y + i, _mm_add_ps(sum_tile(sums0), offsets0), n_rows - i);
-                store_tile(z + i, _mm_add_ps(sum_tile(sums1), offsets1), n_rows - i);
+                store_tile(y + i, _mm_add_ps(sum_tile(sums0), minimums0), n_rows - i);
+                store_tile(z + i, _mm_add_ps(sum_tile(sums1), minimums1), n_rows - i);
         }
 }
 
@@ -279,21 +297,24 @@ static inline __attribute__((always_inline)) void batch_quantised(enum quant_typ
                                                                   size_t n_columns, const struct kernel_vector *x,
                                                                   size_t n_vectors)
 {
-        for (; n_vectors >= TILE; n_vectors -= TILE, x += TILE, y += TILE * n_stride) {
+        const bool fits = !offset_of(type) || n_columns / QUANT_BLOCK <= OFFSETS_MAX;
+        struct four_offsets offsets;
+
+        for (; fits && n_vectors >= TILE; n_vectors -= TILE, x += TILE, y += TILE * n_stride) {
                 const struct kernel_block *blocks[TILE] = { x[0].blocks, x[1].blocks, x[2].blocks, x[3].blocks };
+
+                fill_offsets(&offsets, type, blocks, n_columns / QUANT_BLOCK);
 
                 for (size_t i = 0; i < n_rows; i++) {
                         float sums[TILE];
 
-                        _mm_storeu_ps(sums, dot_four(type, row + i * n_row_bytes, n_columns, blocks));
+                        _mm_storeu_ps(sums, dot_four(type, row + i * n_row_bytes, n_columns, blocks, &offsets));
                         for (size_t k = 0; k < TILE; k++)
                                 y[k * n_stride + i] = sums[k];
                 }
         }
-        if (n_vectors >= 2) {
+        for (; n_vectors >= 2; n_vectors -= 2, x += 2, y += 2 * n_stride)
                 pair_quantised(type, y, y + n_stride, row, n_row_bytes, n_rows, n_columns, x[0].blocks, x[1].blocks);
-                n_vectors -= 2, x += 2, y += 2 * n_stride;
-        }
         if (n_vectors > 0)
                 rows_quantised(type, y, row, n_row_bytes, n_rows, n_columns, x->blocks);
 }

@@ -210,7 +210,11 @@ struct asked {
 
         asked(const char *path, const std::string &folder) : prompts(folder + "/")
         {
-                model = llama_model_load_from_file(path, llama_model_default_params());
+                llama_model_params params = llama_model_default_params();
+
+                /* Weights as they lie in the file: --no-repack. Rearranged ones are summed in another order. */
+                params.use_extra_bufts = false;
+                model = llama_model_load_from_file(path, params);
                 if (!model)
                         fail(std::string("cannot load ") + path);
                 vocab = llama_model_get_vocab(model);

@@ -239,8 +239,12 @@ static void product_init(struct product *p, enum quant_type type, size_t n_vecto
         size_t n_blocks;
 
         *p = (struct product){ .type = type, .n_rows = random_size(1, 23), .n_vectors = n_vectors };
-        p->n_columns = quant_form(type) == QUANT_FORM_WIDE_BLOCKS ? random_size(1, 3) * QUANT_SUPER
-                                                                  : random_size(1, 9) * QUANT_BLOCK;
+        if (quant_form(type) == QUANT_FORM_WIDE_BLOCKS)
+                p->n_columns = random_size(1, 3) * QUANT_SUPER;
+        else if (random_size(0, 7) > 0)
+                p->n_columns = random_size(1, 9) * QUANT_BLOCK;
+        else /* beyond what AVX2 keeps for a whole batch */
+                p->n_columns = random_size(60, 70) * QUANT_BLOCK;
         if (!type_is_quantised(type))
                 p->n_columns -= random_size(0, QUANT_BLOCK - 1);
         n_blocks = (p->n_columns + QUANT_BLOCK - 1) / QUANT_BLOCK;
