@@ -72,8 +72,16 @@ class Recipe:
         return replies.write(
             self.path("replies.tsv"), self.teacher(), self.vocabulary(), wanted, settings, self.seed)
 
+    def some(self, settings):
+        """The conversations that a stage's table names, or all."""
+        if "only" not in settings:
+            return self.items
+        with open(os.path.join(HERE, settings["only"]), encoding="ascii") as file:
+            wanted = set(file.read().split())
+        return [item for item in self.items if pairs.digest(item) in wanted]
+
     def cache(self):
-        items = self.items + (self.replies() if "replies" in self.settings else [])
+        items = self.some(self.settings["cache"]) + (self.replies() if "replies" in self.settings else [])
         cache.make(self.work, self.teacher(), self.vocabulary(), items, self.settings["cache"], self.seed)
 
     def student(self):
@@ -89,13 +97,10 @@ class Recipe:
         return distil.run(self.work, self.student(), head, self.vocabulary(), self.watched, settings, self.seed)
 
     def tune(self):
-        settings, items = self.settings["tune"], self.items
-        if "only" in settings:
-            with open(os.path.join(HERE, settings["only"]), encoding="ascii") as file:
-                wanted = set(file.read().split())
-            items = [item for item in items if pairs.digest(item) in wanted]
+        settings = self.settings["tune"]
         network = self.distil() if "distil" in self.settings else self.student()
-        return tune.run(self.work, "tune", network, self.vocabulary(), items, self.watched, settings, self.seed)
+        return tune.run(
+            self.work, "tune", network, self.vocabulary(), self.some(settings), self.watched, settings, self.seed)
 
     def export(self):
         network = self.tune() if "tune" in self.settings else self.distil()
