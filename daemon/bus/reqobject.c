@@ -13,6 +13,7 @@
 #include <string.h>
 #include <systemd/sd-id128.h>
 
+#include "daemon/bus/dictionary.h"
 #include "daemon/log.h"
 #include "libmulm/base/macro.h"
 
@@ -183,19 +184,15 @@ static int append_attempts(sd_bus_message *message, const struct request_attempt
 
         if (n == 0)
                 return 0;
-        if ((r = sd_bus_message_open_container(message, 'e', "sv")) < 0 ||
-            (r = sd_bus_message_append(message, "s", "attempts")) < 0 ||
-            (r = sd_bus_message_open_container(message, 'v', "aa{sv}")) < 0 ||
-            (r = sd_bus_message_open_container(message, 'a', "a{sv}")) < 0)
+        r = dictionary_open_array(message, "attempts", "a{sv}");
+        if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
                 r = append_attempt(message, &attempts[i]);
                 if (r < 0)
                         return r;
         }
-        if ((r = sd_bus_message_close_container(message)) < 0 || (r = sd_bus_message_close_container(message)) < 0)
-                return r;
-        return sd_bus_message_close_container(message);
+        return dictionary_close_array(message);
 }
 
 /* Who was to speak, an entry of its own: as. */
@@ -205,19 +202,15 @@ static int append_raced(sd_bus_message *message, const struct request_timings *t
                                       timings->raced_hedge ? "hedge" : NULL };
         int r;
 
-        if ((r = sd_bus_message_open_container(message, 'e', "sv")) < 0 ||
-            (r = sd_bus_message_append(message, "s", "raced")) < 0 ||
-            (r = sd_bus_message_open_container(message, 'v', "as")) < 0 ||
-            (r = sd_bus_message_open_container(message, 'a', "s")) < 0)
+        r = dictionary_open_array(message, "raced", "s");
+        if (r < 0)
                 return r;
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 r = names[i] ? sd_bus_message_append(message, "s", names[i]) : 0;
                 if (r < 0)
                         return r;
         }
-        if ((r = sd_bus_message_close_container(message)) < 0 || (r = sd_bus_message_close_container(message)) < 0)
-                return r;
-        return sd_bus_message_close_container(message);
+        return dictionary_close_array(message);
 }
 
 /* Who won, and where the reply was taken over. */

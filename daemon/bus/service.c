@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/bus/callers.h"
+#include "daemon/bus/dictionary.h"
 #include "daemon/bus/errors.h"
 #include "daemon/bus/options.h"
 #include "daemon/bus/reqobject.h"
@@ -175,19 +176,15 @@ static int append_delays(sd_bus_message *message, const struct requests *request
         struct requests_delay delay;
         int r;
 
-        if ((r = sd_bus_message_open_container(message, 'e', "sv")) < 0 ||
-            (r = sd_bus_message_append(message, "s", "delays")) < 0 ||
-            (r = sd_bus_message_open_container(message, 'v', "aa{sv}")) < 0 ||
-            (r = sd_bus_message_open_container(message, 'a', "a{sv}")) < 0)
+        r = dictionary_open_array(message, "delays", "a{sv}");
+        if (r < 0)
                 return r;
         for (size_t i = 0; requests_delay(requests, i, &delay); i++) {
                 r = append_delay(message, &delay);
                 if (r < 0)
                         return r;
         }
-        if ((r = sd_bus_message_close_container(message)) < 0 || (r = sd_bus_message_close_container(message)) < 0)
-                return r;
-        return sd_bus_message_close_container(message);
+        return dictionary_close_array(message);
 }
 
 static int append_counts(sd_bus_message *message, const struct requests_statistics *statistics)
