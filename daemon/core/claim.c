@@ -130,7 +130,7 @@ size_t claim_read_word(const char *text, size_t n, size_t from, char ret_word[CL
                 if (!letter_is_word(c) && !letter_is_joiner(c))
                         break;
                 if (n_word + 5 <= CLAIM_WORD_MAX)
-                        n_word += utf8_encode(c == 0x2019 ? '\'' : letter_lower(c), ret_word + n_word);
+                        n_word += utf8_encode(letter_fold(c), ret_word + n_word);
         }
         ret_word[n_word] = '\0';
         return n_word > 0 ? i : 0;

@@ -120,6 +120,11 @@ uint32_t letter_lower(uint32_t c)
         return c;
 }
 
+uint32_t letter_fold(uint32_t c)
+{
+        return c == 0x2019 ? '\'' : letter_lower(c);
+}
+
 uint32_t letter_before(const char *text, size_t offset, size_t *ret_length)
 {
         uint32_t c = 0;

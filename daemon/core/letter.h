@@ -31,6 +31,9 @@ bool letter_is_mark(uint32_t c);
 /* Small letter of Latin, Greek and Cyrillic; anything else as it is. */
 uint32_t letter_lower(uint32_t c);
 
+/* The same, and the typographic apostrophe as the plain one: for comparing words. */
+uint32_t letter_fold(uint32_t c);
+
 /* The code point before or at `offset` of valid UTF-8 and, where ret_length is not NULL, its bytes; 0 at either end.
  */
 uint32_t letter_before(const char *text, size_t offset, size_t *ret_length);

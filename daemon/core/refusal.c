@@ -13,11 +13,6 @@
 
 #define LATIN_END 0x250
 
-static uint32_t fold(uint32_t c)
-{
-        return c == 0x2019 ? '\'' : letter_lower(c);
-}
-
 static enum refusal match_line(const char *line, size_t n_line, const char *text, size_t n)
 {
         size_t i = 0, k = 0, n_code, n_text;
@@ -27,7 +22,7 @@ static enum refusal match_line(const char *line, size_t n_line, const char *text
                 c = letter_at(text, n, k, &n_text);
                 if (c == 0)
                         return REFUSAL_PART;
-                if (i == 0 ? c != wanted : fold(c) != fold(wanted))
+                if (i == 0 ? c != wanted : letter_fold(c) != letter_fold(wanted))
                         return REFUSAL_NONE;
         }
         c = letter_at(text, n, k, NULL);

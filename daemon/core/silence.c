@@ -102,7 +102,7 @@ static size_t fold(const char *prompt, size_t n, char text[FOLDED_MAX])
                 if (n_text + 6 > FOLDED_MAX)
                         return 0;
                 if (letter_is_word(c) || (letter_is_joiner(c) && n_text > 0 && text[n_text - 1] != ' '))
-                        n_text += utf8_encode(c == 0x2019 ? '\'' : letter_lower(c), text + n_text);
+                        n_text += utf8_encode(letter_fold(c), text + n_text);
                 else if (n_text > 0 && text[n_text - 1] != ' ')
                         text[n_text++] = ' ';
         }
