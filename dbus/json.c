@@ -40,8 +40,14 @@ static int read_basic(sd_bus_message *message, char type, cJSON **ret_item)
         return *ret_item ? 0 : -ENOMEM;
 }
 
-/* An aa{sv}. */
-static int read_array(sd_bus_message *message, cJSON **ret_array)
+static int read_string(sd_bus_message *message, cJSON **ret_item)
+{
+        return read_basic(message, 's', ret_item);
+}
+
+/* An array of `contents`, each read by `read_item`. */
+static int read_array(sd_bus_message *message, const char *contents,
+                      int (*read_item)(sd_bus_message *message, cJSON **ret_item), cJSON **ret_array)
 {
         _cleanup_(cJSON_Deletep) cJSON *array = cJSON_CreateArray();
         cJSON *item;
@@ -49,39 +55,15 @@ static int read_array(sd_bus_message *message, cJSON **ret_array)
 
         if (!array)
                 return -ENOMEM;
-        r = sd_bus_message_enter_container(message, 'a', "a{sv}");
+        r = sd_bus_message_enter_container(message, 'a', contents);
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_at_end(message, false)) == 0) {
-                r = json_read_dictionary(message, &item);
+                r = read_item(message, &item);
                 if (r < 0)
                         return r;
                 cJSON_AddItemToArray(array, item);
         }
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(message);
-        if (r < 0)
-                return r;
-        *ret_array = STEAL(array);
-        return 0;
-}
-
-/* An as. */
-static int read_strings(sd_bus_message *message, cJSON **ret_array)
-{
-        _cleanup_(cJSON_Deletep) cJSON *array = cJSON_CreateArray();
-        const char *string;
-        int r;
-
-        if (!array)
-                return -ENOMEM;
-        r = sd_bus_message_enter_container(message, 'a', "s");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_read(message, "s", &string)) > 0)
-                if (!cJSON_AddItemToArray(array, cJSON_CreateString(string)))
-                        return -ENOMEM;
         if (r < 0)
                 return r;
         r = sd_bus_message_exit_container(message);
@@ -112,9 +94,9 @@ static int read_variant(sd_bus_message *message, cJSON **ret_item)
                 return r;
         /* sd-bus bounds how deep a message nests. */
         if (strcmp(contents, "aa{sv}") == 0)
-                r = read_array(message, ret_item);
+                r = read_array(message, "a{sv}", json_read_dictionary, ret_item);
         else if (strcmp(contents, "as") == 0)
-                r = read_strings(message, ret_item);
+                r = read_array(message, "s", read_string, ret_item);
         else if (*contents == 'a')
                 r = json_read_dictionary(message, ret_item);
         else
