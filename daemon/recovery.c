@@ -96,10 +96,10 @@ unsigned recovery_opener_words(struct request *request, unsigned max_words)
         uint64_t at_us;
 
         endpoint = recovery_choose(request, &at_us);
-        if (!endpoint || !settings->adaptive)
+        if (!endpoint)
                 return max_words;
-        return delay_words(&shared_state(request, endpoint)->delay, rate > 0 ? rate : settings->words_per_second,
-                           settings->min_words, max_words);
+        return requests_opener_words(settings, &shared_state(request, endpoint)->delay,
+                                     rate > 0 ? rate : settings->words_per_second, max_words);
 }
 
 void recovery_note_delay(struct request *request, uint64_t delay_us)

@@ -257,6 +257,12 @@ bool showing_is_over(const struct request *request);
 /* What was not yet released never is. */
 void showing_drop(struct request *request);
 
+/* requests.c */
+
+/* How many words an opener may have where an endpoint's usual delay is this, at most max_words. */
+unsigned requests_opener_words(const struct settings *settings, const struct delay *delay, double words_per_second,
+                               unsigned max_words);
+
 /* recovery.c */
 int recovery_init(struct request *request); /* 0, -ENOMEM */
 void recovery_done(struct request *request);

@@ -149,6 +149,12 @@ void requests_statistics(const struct requests *requests, struct requests_statis
         *ret_statistics = requests->statistics;
 }
 
+unsigned requests_opener_words(const struct settings *settings, const struct delay *delay, double words_per_second,
+                               unsigned max_words)
+{
+        return settings->adaptive ? delay_words(delay, words_per_second, settings->min_words, max_words) : max_words;
+}
+
 bool requests_delay(const struct requests *requests, size_t i, struct requests_delay *ret_delay)
 {
         const struct settings *settings = requests->settings;
@@ -165,9 +171,8 @@ bool requests_delay(const struct requests *requests, size_t i, struct requests_d
                         .endpoint = endpoint->name,
                         .mean_us = (uint64_t)delay->mean_us,
                         .deviation_us = (uint64_t)delay->deviation_us,
-                        .n_words = settings->adaptive ? delay_words(delay, settings->words_per_second,
-                                                                    settings->min_words, settings->max_words)
-                                                      : settings->max_words,
+                        .n_words = requests_opener_words(settings, delay, settings->words_per_second,
+                                                         settings->max_words),
                 };
                 return true;
         }
