@@ -5,6 +5,7 @@
  * `core/vet` first: one that opens as the reply before is asked for anew with another first word, one that claims to
  * have done something ends in front of that. Loop thread only.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/core/silence.h"

@@ -15,6 +15,7 @@ struct curlloop;
 typedef void (*curlloop_fn)(void *userdata);
 
 int curlloop_new(struct curlloop **ret_curlloop, uv_loop_t *loop, curlloop_fn fn, void *userdata);
+
 /* The file descriptor of a connection in use, by its local port; -1 where there is none. */
 int curlloop_find_socket(const struct curlloop *curlloop, int local_port);
 
