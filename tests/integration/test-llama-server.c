@@ -16,6 +16,7 @@
 
 #include "libmulm/base/macro.h"
 #include "tests/integration/mulmd-fixture.h"
+#include "tests/support/cache.h"
 #include "tests/support/test.h"
 
 #define LLAMA_VERSION "0.3.36" /* of llama-cpp-python, as in tests/support/build-llama */
@@ -40,13 +41,6 @@ _printf_(1, 2) static char *format(const char *format, ...)
 
 /* ------------------------------------------------------------------------------------------------- the peers */
 
-static char *cache_folder(void)
-{
-        const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-        return xdg && *xdg ? format("%s/mulm", xdg) : format("%s/.cache/mulm", home ? home : "/tmp");
-}
-
 /* nghttpx wants to be told one. */
 static char *free_port(void)
 {
@@ -64,23 +58,15 @@ static char *free_port(void)
 static char *llama_program(void)
 {
         const char *folder = getenv("MULM_LLAMA_BIN");
-        _cleanup_free_ char *cache = cache_folder();
 
         return folder ? format("%s/llama-server", folder)
-                      : format("%s/llama.cpp-" LLAMA_VERSION "/bin/llama-server", cache);
-}
-
-static char *llama_model(void)
-{
-        _cleanup_free_ char *cache = cache_folder();
-
-        return format("%s/" SMOLLM2, cache);
+                      : cache_path("llama.cpp-" LLAMA_VERSION "/bin/llama-server");
 }
 
 /* One thread: two that wait for each other by spinning take seconds where other tests run beside. */
 static struct process *start_llama(const char *folder)
 {
-        _cleanup_free_ char *program = llama_program(), *model = llama_model();
+        _cleanup_free_ char *program = llama_program(), *model = cache_path(SMOLLM2);
         _cleanup_free_ char *socket_path = format("%s/llama.sock", folder);
         struct process *llama = process_spawn((const char *[]){ program, "-m", model, "--host", socket_path, "-c",
                                                                 "2048", "-np", "1", "-t", "1", "--no-webui", NULL },
@@ -216,7 +202,7 @@ int main(void)
                 cmocka_unit_test_teardown(test_sentence_is_continued_by_instruction, tear_down),
                 cmocka_unit_test_teardown(test_sentence_is_finished_when_the_server_is_killed, tear_down),
         };
-        _cleanup_free_ char *program = llama_program(), *model = llama_model();
+        _cleanup_free_ char *program = llama_program(), *model = cache_path(SMOLLM2);
 
         if (access(program, X_OK) < 0) {
                 printf("1..0 # SKIP llama.cpp's server is not built: tests/support/build-llama builds it\n");

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libmulm/base/macro.h"
+#include "tests/support/cache.h"
 #include "tests/support/test.h"
 
 #define MAKE_EXACTNESS "tests/data/make-exactness"
@@ -35,74 +37,60 @@ static const char *source_root(void)
         return root ? root : ".";
 }
 
-static struct buf source_path(const char *path)
+static char *source_path(const char *below)
 {
-        struct buf full = BUF_NULL;
+        char *path;
 
-        assert_int_equal(buf_printf(&full, "%s/%s", source_root(), path), 0);
-        return full;
-}
-
-static struct buf cache_path(const char *path)
-{
-        const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-        struct buf full = BUF_NULL;
-
-        if (cache && *cache)
-                assert_int_equal(buf_printf(&full, "%s/mulm/%s", cache, path), 0);
-        else
-                assert_int_equal(buf_printf(&full, "%s/.cache/mulm/%s", home && *home ? home : "/tmp", path), 0);
-        return full;
+        assert_true(asprintf(&path, "%s/%s", source_root(), below) > 0);
+        return path;
 }
 
 mulm_model *golden_model_open(const struct golden_model *which)
 {
-        struct buf path = which->maker ? cache_path(which->path) : source_path(which->path);
+        _cleanup_free_ char *path = which->maker ? cache_path(which->path) : source_path(which->path);
         struct mulm_error error;
         mulm_model *model = NULL;
 
-        if (mulm_model_open(&model, path.data, NULL, &error) < 0)
+        if (mulm_model_open(&model, path, NULL, &error) < 0)
                 fail_msg("%s", error.sentence);
-        buf_done(&path);
         return model;
 }
 
-static struct buf read_file(struct buf *path)
+static struct buf read_file(const char *path)
 {
         struct buf content = BUF_NULL;
         char chunk[65536];
-        FILE *file = fopen(path->data, "rb");
+        FILE *file = fopen(path, "rb");
 
         if (!file)
-                fail_msg("cannot open %s", path->data);
+                fail_msg("cannot open %s", path);
         for (size_t n; (n = fread(chunk, 1, sizeof(chunk), file)) > 0;)
                 assert_int_equal(buf_add(&content, chunk, n), 0);
         assert_false(ferror(file));
         (void)fclose(file);
-        buf_done(path);
         return content;
 }
 
 struct buf golden_read(const char *path)
 {
-        struct buf below = BUF_NULL, full;
+        _cleanup_(buf_done) struct buf below = BUF_NULL;
+        _cleanup_free_ char *full = NULL;
 
         assert_int_equal(buf_printf(&below, "tests/data/%s", path), 0);
         full = source_path(below.data);
-        buf_done(&below);
-        return read_file(&full);
+        return read_file(full);
 }
 
 struct buf golden_model_read(const struct golden_model *which, const char *name)
 {
-        struct buf below = BUF_NULL, full;
+        _cleanup_(buf_done) struct buf below = BUF_NULL;
+        _cleanup_free_ char *full = NULL;
 
         assert_int_equal(
                 buf_printf(&below, "%s/%s/%s", which->is_made ? "exactness" : "tests/data/golden", which->name, name),
                 0);
         full = which->is_made ? cache_path(below.data) : source_path(below.data);
-        buf_done(&below);
-        return read_file(&full);
+        return read_file(full);
 }
 
 struct golden_texts golden_texts_open(const char *path, const char *separator)
@@ -173,17 +161,15 @@ void golden_tokens_done(struct golden_tokens *golden)
 /* Says so where it is not. */
 static bool is_at_hand(const struct golden_model *which, const char *test)
 {
-        struct buf path;
-        bool is_there;
+        _cleanup_free_ char *path = NULL;
 
         if (!which || !which->maker)
                 return true;
         path = cache_path(which->path);
-        is_there = access(path.data, R_OK) == 0;
-        if (!is_there)
-                printf("# %s is left out: %s is missing; %s makes it\n", test, path.data, which->maker);
-        buf_done(&path);
-        return is_there;
+        if (access(path, R_OK) == 0)
+                return true;
+        printf("# %s is left out: %s is missing; %s makes it\n", test, path, which->maker);
+        return false;
 }
 
 int golden_run(const struct CMUnitTest *tests, size_t n_tests, const char *pattern)
