@@ -14,79 +14,57 @@
 
 #include "libmulm/base/macro.h"
 #include "tests/integration/bus-fixture.h"
+#include "tests/integration/mulmd-fixture.h"
 #include "tests/support/test.h"
 
-#define DELTA(text) "\"data: {\\\"choices\\\":[{\\\"delta\\\":{\\\"content\\\":\\\"" text "\\\"}}]}\\n\\n\""
-#define MARK        "\"data: [DONE]\\n\\n\""
-#define CANBERRA    "[{\"steps\": [" DELTA(" Canb") ", " DELTA("erra, not") ", " DELTA(" Sydney.") ", " MARK "]}]"
-#define QUESTION    "What is the capital of Australia?"
-
-#define FOLDER "/tmp/mulmd-test-XXXXXX"
+#define CANBERRA "[{\"steps\": [" DELTA(" Canb") ", " DELTA("erra, not") ", " DELTA(" Sydney.") ", " MARK "]}]"
+#define QUESTION "What is the capital of Australia?"
 
 struct fixture {
-        char folder[sizeof(FOLDER)];
-        struct process *dbus_daemon, *server, *mulmd;
-        bool has_prompts; /* in folder/prompts */
-        char *address;
+        struct mulmd_fixture *mulmd;
+        char *settings;   /* of [Cloud] */
+        bool has_prompts; /* in the folder's prompts */
+        const char *address;
         sd_bus *bus;
 };
 
 static int set_up(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
+        void *mulmd;
 
         assert_non_null(fixture);
-        memcpy(fixture->folder, FOLDER, sizeof(FOLDER));
-        assert_non_null(mkdtemp(fixture->folder));
-        fixture->dbus_daemon = process_spawn(
-                (const char *[]){ "dbus-daemon", "--session", "--nofork", "--print-address", NULL }, NULL);
-        fixture->address = process_expect(fixture->dbus_daemon, PROCESS_STREAM_OUTPUT, "^(unix:.*)\n");
+        assert_int_equal(mulmd_set_up_group(&mulmd), 0);
+        fixture->mulmd = mulmd;
+        fixture->address = fixture->mulmd->address + strlen("--address=");
         fixture->bus = connect_bus(fixture->address);
         *state = fixture;
         return 0;
 }
 
-/* That mulmd ends well also says that no sanitizer found anything. */
 static int tear_down(void **state)
 {
         struct fixture *fixture = *state;
+        void *mulmd = fixture->mulmd;
 
         sd_bus_flush_close_unref(fixture->bus);
-        if (fixture->mulmd) {
-                process_signal(fixture->mulmd, SIGTERM);
-                assert_int_equal(process_wait(fixture->mulmd), 0);
-        }
-        process_free(fixture->mulmd);
-        process_free(fixture->server);
-        process_free(fixture->dbus_daemon);
-        free(process_run((const char *[]){ "rm", "-r", fixture->folder, NULL }, NULL));
-        free(fixture->address);
+        mulmd_tear_down(&mulmd);
+        mulmd_tear_down_group(&mulmd);
+        free(fixture->settings);
         free(fixture);
         return 0;
 }
 
-/* Starts mulmd with a cloud that plays `scenario`, in the clear. */
+/* Starts mulmd with a cloud that plays `scenario`. */
 static void start(struct fixture *fixture, const char *scenario)
 {
-        _cleanup_free_ char *script = NULL, *port = NULL, *path = NULL, *option = NULL;
-        FILE *file;
+        const char *folder = fixture->mulmd->folder;
 
-        assert_true(asprintf(&script, "%s/tests/support/h2server.py", getenv("MULM_SOURCE_ROOT")) > 0);
-        fixture->server = process_spawn((const char *[]){ script, scenario, NULL }, NULL);
-        port = process_expect(fixture->server, PROCESS_STREAM_OUTPUT, "\"port\": ([0-9]+)\\}");
-        assert_true(asprintf(&path, "%s/mulmd.conf", fixture->folder) > 0);
-        file = fopen(path, "we");
-        assert_non_null(file);
-        fprintf(file,
-                "[Model]\nPath=%s/models/mulm-28m.q8_0.gguf\n[Cloud]\nEndpoints=primary\nFirstTextSec=20\nGapSec=20\n"
-                "[Endpoint primary]\nURL=http://localhost:%s/v1\nHTTP=2-prior-knowledge\nModel=m\nPrefill=yes\n",
-                getenv("MULM_SOURCE_ROOT"), port);
-        if (fixture->has_prompts)
-                fprintf(file, "[Cloud]\nPrompts=%s/prompts\n", fixture->folder);
-        assert_int_equal(fclose(file), 0);
-        assert_true(asprintf(&option, "--address=%s", fixture->address) > 0);
-        fixture->mulmd = process_spawn((const char *[]){ getenv("MULMD"), option, "--config", path, NULL }, NULL);
-        free(process_expect(fixture->mulmd, PROCESS_STREAM_ERROR, "Serving on .*\n"));
+        assert_true(asprintf(&fixture->settings, "FirstTextSec=20\nGapSec=20\n%s%s%s",
+                             fixture->has_prompts ? "Prompts=" : "", fixture->has_prompts ? folder : "",
+                             fixture->has_prompts ? "/prompts" : "") > 0);
+        fixture->mulmd->settings = fixture->settings;
+        mulmd_start(fixture->mulmd, scenario, NULL);
 }
 
 static uint64_t now_us(void)
@@ -199,7 +177,7 @@ static void test_reply_comes_in_few_pieces_of_whole_words(void **state)
 static void test_quick_cloud_shortens_the_next_opener(void **state)
 {
         struct fixture *fixture = *state;
-        _cleanup_free_ char *option = NULL, *said = NULL;
+        _cleanup_free_ char *said = NULL;
         unsigned n_words[2] = { 0 };
 
         start(fixture, CANBERRA);
@@ -213,8 +191,7 @@ static void test_quick_cloud_shortens_the_next_opener(void **state)
         }
         assert_int_equal(n_words[0], 8);
         assert_int_equal(n_words[1], 4);
-        assert_true(asprintf(&option, "--address=%s", fixture->address) > 0);
-        said = process_run((const char *[]){ getenv("MULMCTL"), option, NULL }, NULL);
+        said = process_run((const char *[]){ getenv("MULMCTL"), fixture->mulmd->address, NULL }, NULL);
         assert_non_null(strstr(said, "primary: first text after"));
         assert_non_null(strstr(said, "openers of 4 words"));
 }
@@ -224,11 +201,11 @@ static void write_prompt(struct fixture *fixture, const char *name, const char *
         _cleanup_free_ char *path = NULL;
         FILE *file;
 
-        assert_true(asprintf(&path, "%s/prompts", fixture->folder) > 0);
+        assert_true(asprintf(&path, "%s/prompts", fixture->mulmd->folder) > 0);
         assert_int_equal(fixture->has_prompts ? 0 : mkdir(path, 0700), 0);
         fixture->has_prompts = true;
         free(path);
-        assert_true(asprintf(&path, "%s/prompts/%s", fixture->folder, name) > 0);
+        assert_true(asprintf(&path, "%s/prompts/%s", fixture->mulmd->folder, name) > 0);
         file = fopen(path, "we");
         assert_non_null(file);
         assert_true(fputs(text, file) >= 0);
@@ -248,7 +225,7 @@ static void test_edited_prompts_are_told_and_said(void **state)
         write_prompt(fixture, "refused.txt", "en - but that is for landlubbers.\n");
         start(fixture, FILTERED);
         ask_with(fixture, &heard, "q", "cloud", "s", "auto");
-        free(process_expect(fixture->server, PROCESS_STREAM_OUTPUT, "Speak like a pirate"));
+        free(process_expect(fixture->mulmd->servers[0], PROCESS_STREAM_OUTPUT, "Speak like a pirate"));
         assert_string_equal(heard.outcome, "complete");
         assert_non_null(strstr(buf_string(&heard.text), " - but that is for landlubbers."));
 }
@@ -261,10 +238,10 @@ static void test_bad_prompt_is_named_and_nothing_starts(void **state)
         FILE *file;
 
         write_prompt(fixture, "continuation.txt", "Go on.\n");
-        assert_true(asprintf(&path, "%s/mulmd.conf", fixture->folder) > 0);
+        assert_true(asprintf(&path, "%s/mulmd.conf", fixture->mulmd->folder) > 0);
         file = fopen(path, "we");
         assert_non_null(file);
-        fprintf(file, "[Cloud]\nPrompts=%s/prompts\n", fixture->folder);
+        fprintf(file, "[Cloud]\nPrompts=%s/prompts\n", fixture->mulmd->folder);
         assert_int_equal(fclose(file), 0);
         mulmd = process_spawn((const char *[]){ getenv("MULMD"), "--config", path, "--check-config", NULL }, NULL);
         assert_int_equal(process_wait(mulmd), 1);
