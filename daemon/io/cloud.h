@@ -3,9 +3,9 @@
 /*
  * HTTP requests to cloud endpoints over libcurl's multi interface: HTTP/2 with TLS, verified always; the request is
  * opened with its upload paused and released when its body is known (where HTTP/1.1 is known to be spoken, all of it
- * goes out at the release). Connections are kept warm for the next request, and let go when none comes; one that turns
- * out dead is replaced before anybody has waited for it. Knows bytes, statuses and errors, not dialects. Loop thread
- * only; callbacks come after libcurl has returned, so that any function here may be called from within them.
+ * goes out at the release). Connections are kept warm for the next request, and let go when none comes; one that
+ * turns out dead is replaced before anybody has waited for it. Knows bytes, statuses and errors, not dialects. Loop
+ * thread only; callbacks come after libcurl has returned, so that any function here may be called from within them.
  */
 #pragma once
 
