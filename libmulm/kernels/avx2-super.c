@@ -3,7 +3,8 @@
 /*
  * Rows of the K types times wide blocks of activations. The scales of the parts are integers, so a whole block of 256
  * stays in integer arithmetic and meets floats once; what the minimums subtract is one product of eight minimums and
- * the eight totals of the activations.
+ * the eight totals of the activations, and what the offset of Q6_K subtracts is one of sixteen scales and totals.
+ * Floats are added in the order of llama.cpp's ggml_vec_dot_q*_K_q8_K, so that the sums are its own.
  */
 #include "libmulm/kernels/avx2.h"
 #include "libmulm/kernels/super.h"
@@ -68,7 +69,7 @@ static inline __m256i nibbles_of(const uint8_t *bytes, int high)
         return _mm256_and_si256(high ? _mm256_srli_epi16(load(bytes), 4) : load(bytes), _mm256_set1_epi8(15));
 }
 
-/* Part p of a block, signed in Q6_K. */
+/* Part p of a block, in Q6_K still with the offset of 32. */
 static inline __m256i unpack_part(enum quant_type type, const char *block, int p)
 {
         const struct quant_q4_k *four = (const void *)block;
@@ -85,16 +86,40 @@ static inline __m256i unpack_part(enum quant_type type, const char *block, int p
         }
         low = nibbles_of(six->nibbles + p / 4 * 64 + p % 2 * 32, p % 4 / 2);
         high = _mm256_and_si256(_mm256_srli_epi16(load(six->high + p / 4 * 32), p % 4 * 2), _mm256_set1_epi8(3));
-        return _mm256_sub_epi8(_mm256_or_si256(low, _mm256_slli_epi16(high, 4)), _mm256_set1_epi8(32));
+        return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
 }
 
-static inline __m256i pairs_of(enum quant_type type, __m256i weights, const struct kernel_block *x)
+/* What the offset of Q6_K adds to the products of a wide block. */
+static inline __m256i offset_of(const char *block, const struct kernel_block *x)
 {
-        __m256i bytes = _mm256_loadu_si256((const void *)x->quants);
+        const struct quant_q6_k *six = (const void *)block;
+        __m256i scales = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)six->scales));
+        __m128i first = _mm_loadu_si128((const void *)x[1].totals),
+                second = _mm_loadu_si128((const void *)x[2].totals);
 
-        if (type != QUANT_Q6_K)
-                return _mm256_maddubs_epi16(weights, bytes);
-        return _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(bytes, weights));
+        return _mm256_slli_epi32(_mm256_madd_epi16(scales, _mm256_set_m128i(second, first)), 5);
+}
+
+/* Adds to the sums of a row what the minimums of a block subtract: by lanes in Q4_K, at once in Q5_K. */
+static inline __m128 add_minimums(enum quant_type type, __m128 offsets, const struct scales *scales,
+                                  const struct kernel_block *x)
+{
+        __m128 unit = _mm_set1_ps(scales->minimum * x->scale);
+        __m128i found = _mm_madd_epi16(scales->minimums, _mm_loadu_si128((const void *)x->totals));
+
+        if (type == QUANT_Q4_K)
+                return _mm_fnmadd_ps(unit, _mm_cvtepi32_ps(found), offsets);
+        found = _mm_add_epi32(found, _mm_unpackhi_epi64(found, found));
+        found = _mm_add_epi32(found, _mm_shuffle_epi32(found, 1));
+        return _mm_fnmadd_ss(unit, _mm_cvtepi32_ps(found), offsets);
+}
+
+static inline float sum_offsets(enum quant_type type, __m128 offsets)
+{
+        if (type == QUANT_Q5_K)
+                return _mm_cvtss_f32(offsets);
+        offsets = _mm_add_ps(offsets, _mm_movehl_ps(offsets, offsets));
+        return _mm_cvtss_f32(_mm_add_ss(offsets, _mm_movehdup_ps(offsets)));
 }
 
 /* One row times n vectors, n known when this is compiled. */
@@ -115,25 +140,25 @@ static inline __attribute__((always_inline)) void dot_row(enum quant_type type, 
 
 #pragma GCC unroll 4
                         for (size_t v = 0; v < n; v++) {
-                                __m256i pairs = pairs_of(type, weights, x[v] + b + p);
+                                __m256i bytes = _mm256_loadu_si256((const void *)x[v][b + (size_t)p].quants);
+                                __m256i pairs = _mm256_maddubs_epi16(weights, bytes);
 
                                 dots[v] = _mm256_add_epi32(dots[v], _mm256_madd_epi16(pairs, scale));
                         }
                 }
 #pragma GCC unroll 4
                 for (size_t v = 0; v < n; v++) {
-                        __m128i totals = _mm_loadu_si128((const void *)x[v][b].totals);
-
+                        if (type == QUANT_Q6_K)
+                                dots[v] = _mm256_sub_epi32(dots[v], offset_of(row, x[v] + b));
+                        else
+                                offsets[v] = add_minimums(type, offsets[v], &scales, x[v] + b);
                         sums[v] = _mm256_fmadd_ps(_mm256_set1_ps(scales.scale * x[v][b].scale),
                                                   _mm256_cvtepi32_ps(dots[v]), sums[v]);
-                        if (type != QUANT_Q6_K)
-                                offsets[v] = _mm_fnmadd_ps(_mm_set1_ps(scales.minimum * x[v][b].scale),
-                                                           _mm_cvtepi32_ps(_mm_madd_epi16(scales.minimums, totals)),
-                                                           offsets[v]);
                 }
         }
         for (size_t v = 0; v < n; v++)
-                ret_sums[v] = sum_lanes(_mm256_add_ps(sums[v], _mm256_zextps128_ps256(offsets[v])));
+                ret_sums[v] =
+                        type == QUANT_Q6_K ? sum_lanes(sums[v]) : sum_lanes(sums[v]) + sum_offsets(type, offsets[v]);
 }
 
 static inline __attribute__((always_inline)) void batch_super(enum quant_type type, float *y, size_t n_stride,

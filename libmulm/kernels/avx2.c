@@ -10,6 +10,7 @@
 
 #include "libmulm/kernels/half.h"
 #include "libmulm/kernels/scalar.h"
+#include "libmulm/kernels/super.h"
 
 /* ---------------------------------------------------------------------------------------------- activations */
 
@@ -66,15 +67,26 @@ static inline float peak_of(const float *x, size_t n)
         return max_lanes(largest);
 }
 
+/* The sum of 16 quants. */
+static inline int16_t half_total(const int8_t *quants)
+{
+        __m128i biased = _mm_xor_si128(_mm_loadu_si128((const void *)quants), _mm_set1_epi8(-128));
+        __m128i sums = _mm_sad_epu8(biased, _mm_setzero_si128());
+
+        return (int16_t)(_mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128);
+}
+
 static void quantise_wide(struct kernel_block *blocks, const float *x, size_t n)
 {
         for (size_t b = 0; b < n / QUANT_BLOCK; b += QUANT_SUPER_PARTS) {
                 float peak = peak_of(x, QUANT_SUPER), inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
 
                 for (size_t p = 0; p < QUANT_SUPER_PARTS; p++, x += QUANT_BLOCK) {
-                        blocks[b + p].total = quantise_block(blocks[b + p].quants, x, inverse);
+                        int8_t *quants = blocks[b + p].quants;
+
+                        quantise_block(quants, x, inverse);
                         blocks[b + p].scale = peak > 0.0f ? 1.0f / inverse : 0.0f;
-                        blocks[b].totals[p] = (int16_t)blocks[b + p].total;
+                        super_set_totals(blocks + b, p, half_total(quants), half_total(quants + 16));
                 }
         }
 }

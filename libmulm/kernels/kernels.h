@@ -26,7 +26,8 @@ struct kernel_block {
         float scale;
         float sum;     /* scale * total, rounded to half precision: what the minimum of Q4_1 is multiplied with */
         int32_t total; /* sum of the quants: what the offset of Q4_0 is multiplied with */
-        int16_t totals[QUANT_SUPER_PARTS]; /* of a wide block, in its first part: the totals of all parts */
+        int16_t totals[QUANT_SUPER_PARTS]; /* of a wide block, in its first part: the totals of all parts; in its
+                                            * second and third: those of the sixteen half parts */
         int32_t padding;
 };
 

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "libmulm/kernels/half.h"
+#include "libmulm/kernels/super.h"
 
 #define LANES 4
 
@@ -63,9 +64,12 @@ void neon_quantise_wide(struct kernel_block *blocks, const float *x, size_t n)
                 float peak = peak_of(x, QUANT_SUPER), inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
 
                 for (size_t p = 0; p < QUANT_SUPER_PARTS; p++, x += QUANT_BLOCK) {
-                        blocks[b + p].total = quantise_block(blocks[b + p].quants, x, inverse);
+                        int8_t *quants = blocks[b + p].quants;
+
+                        quantise_block(quants, x, inverse);
                         blocks[b + p].scale = peak > 0.0f ? 1.0f / inverse : 0.0f;
-                        blocks[b].totals[p] = (int16_t)blocks[b + p].total;
+                        super_set_totals(blocks + b, p, vaddlvq_s8(vld1q_s8(quants)),
+                                         vaddlvq_s8(vld1q_s8(quants + 16)));
                 }
         }
 }

@@ -5,8 +5,11 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "libmulm/kernels/kernels.h"
 
 /* Scales 0 to 7, then minimums 0 to 7, of Q4_K and Q5_K. Packed are 12 bytes: the low six bits of the first four are
  * scales 0 to 3, of the next four minimums 0 to 3; of the last four, the low nibbles are the low bits of scales 4 to
@@ -21,4 +24,13 @@ static inline void super_unpack_scales(uint8_t ret_scales[16], const uint8_t pac
         unpacked[2] = words[1] & 0x3f3f3f3f;
         unpacked[3] = (words[2] >> 4 & 0x0f0f0f0f) | (words[1] >> 6 & 0x03030303) << 4;
         memcpy(ret_scales, unpacked, sizeof(unpacked));
+}
+
+/* Enters the sums of the quants of part p's halves where a wide block keeps them. */
+static inline void super_set_totals(struct kernel_block *wide, size_t p, int16_t first, int16_t second)
+{
+        wide[p].total = first + second;
+        wide[0].totals[p] = (int16_t)(first + second);
+        wide[1 + p / 4].totals[2 * p % QUANT_SUPER_PARTS] = first;
+        wide[1 + p / 4].totals[2 * p % QUANT_SUPER_PARTS + 1] = second;
 }

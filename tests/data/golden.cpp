@@ -314,6 +314,8 @@ int main(int argc, char **argv)
         const std::string directory = std::string(argv[2]) + "/";
 
         llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
+        /* Rows of the K types times eight tokens or more are summed in another order than times fewer, unless told. */
+        setenv("GGML_CPU_TILED_MM", "0", 1);
         llama_backend_init();
         asked asked(argv[1], argv[3]);
         if (argc == 5) {

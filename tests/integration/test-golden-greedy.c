@@ -265,6 +265,7 @@ int main(int argc, char **argv)
                 GREEDY_OF_MADE("smollm2_in_q8_0", 2),
                 GREEDY_OF_MADE("smollm2_in_q4_0", 3),
                 GREEDY_OF_MADE("smollm2_in_q4_k_m", 5),
+                GREEDY_OF_MADE("mulm_28m_in_q5_k_m", 6),
         };
 
         return golden_run(tests, ARRAY_SIZE(tests), argc > 1 ? argv[1] : NULL);

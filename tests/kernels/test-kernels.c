@@ -209,6 +209,58 @@ static void test_wide_blocks_are_the_same(void **state)
         }
 }
 
+/* What llama.cpp's ggml_vec_dot_q4_K_q8_K, ..._q5_K_... and ..._q6_K_... with AVX2 make of the same bytes. */
+static void test_rows_of_the_k_types_are_summed_in_the_order_of_llama_cpp(void **state)
+{
+        static const struct {
+                enum quant_type type;
+                float sums[4];
+        } golden[] = {
+                { QUANT_Q4_K,
+                  {
+                          -0x1.ac9bfap+11f,
+                          -0x1.51e474p+13f,
+                          -0x1.49dc2ap+12f,
+                          0x1.fb45f4p+10f,
+                  } },
+                { QUANT_Q5_K,
+                  {
+                          0x1.4e1186p+10f,
+                          0x1.4a85a2p+12f,
+                          0x1.58b2ep+13f,
+                          -0x1.ce7804p+15f,
+                  } },
+                { QUANT_Q6_K,
+                  {
+                          0x1.b09ccp+15f,
+                          -0x1.895578p+15f,
+                          0x1.1866a4p+16f,
+                          0x1.6be34p+16f,
+                  } },
+        };
+        const size_t n = 6 * (size_t)QUANT_SUPER;
+
+        (void)state;
+        if (best != kernels_avx2) /* the others add in orders of their own */
+                return;
+        random_state = 2026;
+        for (size_t g = 0; g < ARRAY_SIZE(golden); g++) {
+                size_t n_row_bytes;
+                char *rows = random_rows(golden[g].type, 4, n, &n_row_bytes);
+                float *x = random_floats(n, 3.0f), sums[4];
+                struct kernel_block *blocks = calloc(n / QUANT_BLOCK, sizeof(*blocks));
+                struct kernel_vector vector = { .blocks = blocks };
+
+                assert_non_null(blocks);
+                best->quantise_wide(blocks, x, n);
+                best->rows[golden[g].type](sums, rows, n_row_bytes, 4, n, &vector);
+                assert_memory_equal(sums, golden[g].sums, sizeof(sums));
+                best->batch[golden[g].type](sums, 4, rows, n_row_bytes, 4, n, &vector, 1);
+                assert_memory_equal(sums, golden[g].sums, sizeof(sums));
+                free(rows), free(x), free(blocks);
+        }
+}
+
 static void test_rounding_to_half_is_the_same(void **state)
 {
         (void)state;
@@ -490,6 +542,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_halves_agree_with_the_definition),
                 cmocka_unit_test(test_quantised_blocks_are_the_same),
                 cmocka_unit_test(test_wide_blocks_are_the_same),
+                cmocka_unit_test(test_rows_of_the_k_types_are_summed_in_the_order_of_llama_cpp),
                 cmocka_unit_test(test_rounding_to_half_is_the_same),
                 cmocka_unit_test(test_rows_agree),
                 cmocka_unit_test(test_batches_agree),

@@ -26,8 +26,8 @@ const struct golden_model golden_smollm2 = { "smollm2", "SmolLM2-135M-Instruct.Q
                 name, "exactness/" name "/model.gguf", MAKE_EXACTNESS, true                                          \
         }
 const struct golden_model golden_exactness[GOLDEN_N_EXACTNESS] = {
-        MADE("mulm-28m-q8_0"), MADE("mulm-28m-q4_0"), MADE("smollm2-q8_0"),
-        MADE("smollm2-q4_0"),  MADE("smollm2-q4_1"),  MADE("smollm2-q4_k_m"),
+        MADE("mulm-28m-q8_0"), MADE("mulm-28m-q4_0"),  MADE("smollm2-q8_0"),    MADE("smollm2-q4_0"),
+        MADE("smollm2-q4_1"),  MADE("smollm2-q4_k_m"), MADE("mulm-28m-q5_k_m"),
 };
 
 static const char *source_root(void)

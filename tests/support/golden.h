@@ -24,7 +24,7 @@ struct golden_model {
 extern const struct golden_model golden_mulm_28m, golden_smollm2;
 
 /* What tests/data/make-exactness makes of the two. */
-#define GOLDEN_N_EXACTNESS 6
+#define GOLDEN_N_EXACTNESS 7
 extern const struct golden_model golden_exactness[GOLDEN_N_EXACTNESS];
 
 mulm_model *golden_model_open(const struct golden_model *which);
