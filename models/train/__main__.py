@@ -5,7 +5,8 @@
     cd models && python3 -m train [--config FILE] [--work FOLDER] [--until STAGE]
 
 Stages, each skipped where its result stands and gone on with where it was interrupted: vocabulary, teacher, replies, cache,
-distil, tune, export. One whose table the configuration lacks is left out.
+distil, tune, export. One whose table the configuration lacks is left out. A configuration with a name has a cache,
+distillation and tuning of its own beside those of others in the folder; distillation reads every cache there.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import tomllib
 
 import torch
 
-from . import cache, distil, export, pairs, replies, tune, weights
+from . import cache, distil, export, narrow, pairs, replies, tune, weights
 from .vocabulary import Vocabulary, choose
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -41,6 +42,10 @@ class Recipe:
 
     def path(self, name):
         return os.path.join(self.work, name)
+
+    def own(self, name):
+        """What a stage's results are called."""
+        return f"{name}-{self.settings['name']}" if "name" in self.settings else name
 
     def parent(self):
         path, known = self.path(self.settings["parent"]["file"]), self.settings["parent"]["sha256"]
@@ -73,34 +78,41 @@ class Recipe:
             self.path("replies.tsv"), self.teacher(), self.vocabulary(), wanted, settings, self.seed)
 
     def some(self, settings):
-        """The conversations that a stage's table names, or all."""
-        if "only" not in settings:
+        """The conversations that a stage's table lists (`only`), or all but those (`without`), or all."""
+        if "only" not in settings and "without" not in settings:
             return self.items
-        with open(os.path.join(HERE, settings["only"]), encoding="ascii") as file:
-            wanted = set(file.read().split())
-        return [item for item in self.items if pairs.digest(item) in wanted]
+        with open(os.path.join(HERE, settings.get("only") or settings["without"]), encoding="ascii") as file:
+            listed = set(file.read().split())
+        return [item for item in self.items if (pairs.digest(item) in listed) == ("only" in settings)]
 
     def cache(self):
         items = self.some(self.settings["cache"]) + (self.replies() if "replies" in self.settings else [])
-        cache.make(self.work, self.teacher(), self.vocabulary(), items, self.settings["cache"], self.seed)
+        cache.make(self.path(self.own("cache")), self.teacher(), self.vocabulary(), items, self.settings["cache"],
+                   self.seed)
 
     def student(self):
-        """Where the student begins: a GGUF, or some of the teacher's layers."""
+        """Where the student begins: the teacher or a GGUF, of either some of the layers, and narrower where told."""
         settings = self.settings["student"]
-        if "start" in settings:
-            return weights.read(self.path(settings["start"]))
-        return weights.some_layers(self.teacher(), settings["layers"])
+        network = weights.read(self.path(settings["start"])) if "start" in settings else self.teacher()
+        if "layers" in settings:
+            network = weights.some_layers(network, settings["layers"])
+        if "width" in settings:
+            encoded = [pairs.encode(self.vocabulary(), item) for item in self.items[: settings["conversations"]]]
+            network = narrow.narrowed(network, encoded, settings["width"], settings["feed_forward"])
+        return network
 
     def distil(self):
         settings, teacher = self.settings["distil"], self.teacher()
         head = teacher.token_embd.weight.detach()
-        return distil.run(self.work, self.student(), head, self.vocabulary(), self.watched, settings, self.seed)
+        return distil.run(self.work, self.own("distil"), self.student(), head, self.vocabulary(), self.watched,
+                          settings, self.seed)
 
     def tune(self):
         settings = self.settings["tune"]
         network = self.distil() if "distil" in self.settings else self.student()
         return tune.run(
-            self.work, "tune", network, self.vocabulary(), self.some(settings), self.watched, settings, self.seed)
+            self.work, self.own("tune"), network, self.vocabulary(), self.some(settings), self.watched, settings,
+            self.seed)
 
     def export(self):
         network = self.tune() if "tune" in self.settings else self.distil()

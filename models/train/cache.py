@@ -40,13 +40,14 @@ def think(teacher, wanted, encoded, states):
     return entries
 
 
-def make(folder, teacher, vocabulary, items, settings, seed):
+def make(path, teacher, vocabulary, items, settings, seed):
+    """Shards whose names begin with `path`."""
     encoded = pairs.encode_all(
         vocabulary, items, f"{seed}/cache", settings["cut"], settings["share_whole"], settings["longest"])
     encoded = encoded[: settings["conversations"]]
     shards = [encoded[start : start + SHARD] for start in range(0, len(encoded), SHARD)]
     for number, shard in enumerate(tqdm(shards, desc="cache", unit="shard")):
-        name = os.path.join(folder, f"cache-{number:03}")
+        name = f"{path}-{number:03}"
         if os.path.exists(name + ".pt"):
             continue
         shape = (sum(len(tokens) for tokens, _ in shard), len(settings["hidden"]) + 1, teacher.shape.width)

@@ -3,7 +3,8 @@
 """Stage `distil`: the student learns the teacher's next-word probabilities, its hidden states, and the pairs themselves.
 
 What a teacher's layer says is matched where the student's layer of the same rank stands, each dimension in units of its
-deviation; the weight of that falls to nothing, since it is a way to the probabilities and no end.
+deviation; the weight of that falls to nothing, since it is a way to the probabilities and no end. Where it is nothing from
+the start, only the teacher's last states are read, and caches may differ in what else they hold.
 """
 
 import numpy as np
@@ -20,11 +21,11 @@ def deviations(entries, n=256):
     return torch.from_numpy(sample.std(0) + 1e-3).to(torch.get_default_device())
 
 
-def stack(batch, length):
-    """The teacher's states, padded, as F32."""
-    states = torch.zeros(len(batch), length, *batch[0][2].shape[1:], device="cpu")
+def stack(batch, length, n):
+    """The last n of the teacher's states, padded, as F32."""
+    states = torch.zeros(len(batch), length, n, batch[0][2].shape[-1], device="cpu")
     for row, (tokens, _, found) in enumerate(batch):
-        states[row, : len(tokens)] = torch.from_numpy(found.astype(np.float32))
+        states[row, : len(tokens)] = torch.from_numpy(found[:, -n:].astype(np.float32))
     return states.to(torch.get_default_device())
 
 
@@ -41,12 +42,12 @@ class Distillation:
 
     def __init__(self, student, head, entries, settings):
         self.student, self.head, self.settings = student, head, settings
-        self.n_hidden = entries[0][2].shape[1] - 1
+        self.n_hidden = entries[0][2].shape[1] - 1 if settings["hidden_weight"] > 0 else 0
         self.deviation = deviations(entries) if self.n_hidden else None
 
     def __call__(self, batch, progress):
         tokens, replies = losses.pad(batch)
-        states = stack(batch, tokens.shape[1])
+        states = stack(batch, tokens.shape[1], self.n_hidden + 1)
         last, inner = self.student.states(tokens, range(self.n_hidden))
         target = replies[:, 1:]
         with torch.no_grad():
@@ -66,13 +67,13 @@ class Distillation:
         return loss, values, sum(len(entry[0]) for entry in batch)
 
 
-def run(folder, student, head, vocabulary, watched, settings, seed):
+def run(folder, name, student, head, vocabulary, watched, settings, seed):
     entries = cache.load(folder)
 
     def batches(step):
         number = 0
         while True:
-            seed_of_pass = f"{seed}/distil/{number}"
+            seed_of_pass = f"{seed}/{name}/{number}"
             order = pairs.shuffled(entries, seed_of_pass)
             for batch in pairs.batch(order, settings["batch_tokens"], seed_of_pass):
                 if step > 0:
@@ -82,6 +83,6 @@ def run(folder, student, head, vocabulary, watched, settings, seed):
             number += 1
 
     encoded = [pairs.encode(vocabulary, item) for item in watched]
-    Loop(folder, "distil", student, settings).run(
+    Loop(folder, name, student, settings).run(
         batches, Distillation(student, head, entries, settings), lambda: losses.measure(student, encoded))
     return student

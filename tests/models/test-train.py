@@ -95,7 +95,7 @@ def small_network(words, layers=3):
     from train.shape import Shape
 
     torch.manual_seed(5)
-    network = Network(Shape(len(words.tokens), layers, width=64, heads=2, kv_heads=1, feed_forward=96))
+    network = Network(Shape(len(words.tokens), layers, width=64, heads=4, kv_heads=2, feed_forward=96))
     for parameter in network.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -133,6 +133,34 @@ def test_an_exported_network_is_read_back_as_it_was():
     wanted, error16, error8 = (
         network.states(tokens)[0].detach(), *(other.states(tokens)[0].detach() for other in (f16, q8)))
     assert (wanted - error16).abs().max() < 0.02 and 0 < (wanted - error8).abs().max() < 0.2
+
+
+def test_a_narrower_network_is_the_same_where_the_rest_says_nothing():
+    tap.need(*TRAINING)
+    import torch
+    from train import narrow
+    from train.network import Network
+    from train.shape import Shape
+
+    torch.manual_seed(3)
+    network = Network(Shape(200, 2, width=64, heads=4, kv_heads=2, feed_forward=48))
+    kept, neurons, heads = torch.randperm(64)[:32], torch.randperm(48)[:24], torch.arange(32, 64)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            torch.nn.init.normal_(parameter, mean=float(parameter.dim() == 1), std=0.2)
+            silent = torch.ones(parameter.shape[0], dtype=torch.bool)
+            if "attn_output" in name or "ffn_down" in name:
+                silent[kept] = False
+                parameter[silent] = 0.0
+                parameter[:, [i for i in range(parameter.shape[1]) if i not in (heads if "attn" in name else neurons)]] = 0.0
+            elif "token_embd" in name:
+                parameter[:, [i for i in range(64) if i not in kept]] = 0.0
+        encoded = [([i + 1, 2 * i + 3, 7, i], [True] * 4) for i in range(40)]
+        smaller = narrow.narrowed(network, encoded, 32, 24)
+        assert smaller.shape == Shape(200, 2, width=32, heads=2, kv_heads=1, feed_forward=24)
+        tokens = torch.randint(0, 200, (3, 9))
+        wanted, found = (each.head(each.states(tokens)[0]) for each in (network, smaller))
+        assert torch.allclose(wanted, found, rtol=1e-2, atol=1e-2), (wanted - found).abs().max()
 
 
 def test_tokens_one_at_a_time_give_the_states_of_all_at_once():
@@ -205,6 +233,40 @@ def test_the_recipe_runs_from_the_parent_to_a_model():
         model = weights.read(os.path.join(folder, "small.q8_0.gguf"))
         assert model.shape.layers == 1 and model.shape.vocabulary == 700
         assert len([name for name in os.listdir(folder) if name.startswith("cache-") and name.endswith(".npy")]) == 1
+
+
+def test_a_named_recipe_distils_a_narrower_student_from_all_caches_of_the_folder():
+    tap.need(*TRAINING)
+    from train import cache, weights
+
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = prepared(folder)
+        recipe.run("export")
+        n_cached = len(cache.load(folder))
+        recipe.settings = RECIPE | {
+            "name": "second",
+            "cache": {**RECIPE["cache"], "hidden": []},
+            "student": {"start": "small.f16.gguf", "conversations": 20, "width": 32, "feed_forward": 64},
+            "distil": {**RECIPE["distil"], "hidden_weight": 0.0},
+            "export": {**RECIPE["export"], "file": "smaller"},
+        }
+        recipe.run("export")
+        assert len(cache.load(folder)) == 2 * n_cached
+        model = weights.read(os.path.join(folder, "smaller.q8_0.gguf"))
+        assert (model.shape.width, model.shape.heads, model.shape.feed_forward) == (32, 2, 64)
+        assert {"distil.pt", "distil-second.pt", "tune-second.pt"} <= set(os.listdir(folder))
+
+
+def test_a_stage_can_take_the_conversations_of_a_list_or_the_others():
+    tap.need(*TRAINING)
+
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = prepared(folder)
+        path = os.path.join(folder, "list.pairs")
+        with open(path, "w", encoding="ascii") as file:
+            print(*[pairs.digest(item) for item in recipe.items[:50]], sep="\n", file=file)
+        only, without = recipe.some({"only": path}), recipe.some({"without": path})
+        assert only == recipe.items[:50] and without == recipe.items[50:]
 
 
 def test_an_interrupted_stage_ends_with_the_weights_of_an_unbroken_one():
