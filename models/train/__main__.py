@@ -115,8 +115,10 @@ class Recipe:
             self.seed)
 
     def export(self):
-        network = self.tune() if "tune" in self.settings else self.distil()
-        export.write_all(self.work, network, self.vocabulary(), self.settings["export"])
+        network, settings = self.tune() if "tune" in self.settings else self.distil(), self.settings["export"]
+        if "mix" in settings:
+            weights.mix(network, weights.read(self.path(settings["mix"])), settings["share"])
+        export.write_all(self.work, network, self.vocabulary(), settings)
 
     def run(self, until):
         for stage in STAGES[: STAGES.index(until) + 1]:

@@ -81,3 +81,11 @@ def some_layers(network, layers):
             state[f"blk.{i}.{name}"] = value
     smaller.load_state_dict(state)
     return smaller
+
+
+@torch.no_grad()
+def mix(network, other, share):
+    """Moves the weights towards those of another training of the same network: a mean of both fits new text better than
+    either (Wortsman et al., Model soups, arXiv 2203.05482)."""
+    for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        mine.lerp_(theirs, share)

@@ -5,6 +5,7 @@
  * sentence that names it.
  */
 #include <cjson/cJSON.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,26 @@ static void test_opener_says_no_more_words_than_asked(void **state)
         assert_int_equal(count_lines(text), 3);
 }
 
+/* One word a line; the file's own confidence decides how many there are past the least. */
+static void test_every_model_that_ships_says_an_opener(void **state)
+{
+        _cleanup_free_ char *pattern = NULL;
+        glob_t found;
+
+        (void)state;
+        assert_true(asprintf(&pattern, "%s/models/*.gguf", getenv("MULM_SOURCE_ROOT")) > 0);
+        assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+                _cleanup_free_ char *text =
+                        RUN("generate", "-m", found.gl_pathv[i], "-p", "why is the sky blue", "--opener", "--text");
+                size_t n = count_lines(text);
+
+                print_message("# %s: %zu words\n", found.gl_pathv[i], n);
+                assert_in_range(n, 4, 8);
+        }
+        globfree(&found);
+}
+
 static void test_perplexity_prints_an_object(void **state)
 {
         _cleanup_free_ char *text = RUN("perplexity", "-m", "MODEL", "--json", "-c", "64", "README");
@@ -179,6 +200,7 @@ int main(void)
                 cmocka_unit_test(test_logits_are_one_number_a_token),
                 cmocka_unit_test(test_generate_is_repeatable_and_kernels_are_forcible),
                 cmocka_unit_test(test_opener_says_no_more_words_than_asked),
+                cmocka_unit_test(test_every_model_that_ships_says_an_opener),
                 cmocka_unit_test(test_perplexity_prints_an_object),
                 cmocka_unit_test(test_mistakes_are_named),
         };

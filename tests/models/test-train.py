@@ -257,6 +257,22 @@ def test_a_named_recipe_distils_a_narrower_student_from_all_caches_of_the_folder
         assert {"distil.pt", "distil-second.pt", "tune-second.pt"} <= set(os.listdir(folder))
 
 
+def test_a_network_is_mixed_with_another_training_of_it():
+    tap.need(*TRAINING)
+    import torch
+    from train import weights
+
+    words = vocabulary()
+    network, other, before = small_network(words), small_network(words), small_network(words)
+    with torch.no_grad():
+        other.token_embd.weight.add_(1.0)
+        other.output_norm.weight.mul_(3.0)
+    weights.mix(network, other, 0.25)
+    assert torch.allclose(network.token_embd.weight, before.token_embd.weight + 0.25)
+    assert torch.allclose(network.output_norm.weight, before.output_norm.weight * 1.5)
+    assert torch.equal(network.blk[0].attn_q.weight, before.blk[0].attn_q.weight)
+
+
 def test_a_stage_can_take_the_conversations_of_a_list_or_the_others():
     tap.need(*TRAINING)
 
