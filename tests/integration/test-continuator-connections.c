@@ -106,8 +106,8 @@ static void test_generation_stops_when_the_client_leaves(void **state)
         _cleanup_free_ char *body = NULL, *begun = NULL, *end = NULL;
         struct process *curl;
 
-        for (int i = 0; i < 400; i++)
-                assert_int_equal(buf_add_string(&words, "water "), 0);
+        for (int i = 0; i < 100; i++)
+                assert_int_equal(buf_add_string(&words, "explain how engines work "), 0);
         body = text_format("{\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", words.data);
 
         continuator_start(cloud, (const char *[]){ NULL });
