@@ -109,17 +109,12 @@ static inline __m128 add_minimums(enum quant_type type, __m128 offsets, const st
 
         if (type == QUANT_Q4_K)
                 return _mm_fnmadd_ps(unit, _mm_cvtepi32_ps(found), offsets);
-        found = _mm_add_epi32(found, _mm_unpackhi_epi64(found, found));
-        found = _mm_add_epi32(found, _mm_shuffle_epi32(found, 1));
-        return _mm_fnmadd_ss(unit, _mm_cvtepi32_ps(found), offsets);
+        return _mm_fnmadd_ss(unit, _mm_cvtepi32_ps(sum_quarter(found)), offsets);
 }
 
 static inline float sum_offsets(enum quant_type type, __m128 offsets)
 {
-        if (type == QUANT_Q5_K)
-                return _mm_cvtss_f32(offsets);
-        offsets = _mm_add_ps(offsets, _mm_movehl_ps(offsets, offsets));
-        return _mm_cvtss_f32(_mm_add_ss(offsets, _mm_movehdup_ps(offsets)));
+        return type == QUANT_Q5_K ? _mm_cvtss_f32(offsets) : sum_half_lanes(offsets);
 }
 
 /* One row times n vectors, n known when this is compiled. */

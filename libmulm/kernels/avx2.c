@@ -23,15 +23,11 @@ static inline int32_t quantise_block(int8_t quants[QUANT_BLOCK], const float *x,
         __m256i d = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 24), factor));
         __m256i total = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
         __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-        __m128i quarter;
 
         /* Packing works on 128-bit lanes; put the groups of four back in order. */
         packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         _mm256_storeu_si256((__m256i *)quants, packed);
-
-        quarter = sum_halves(total);
-        quarter = _mm_add_epi32(quarter, _mm_unpackhi_epi64(quarter, quarter));
-        return _mm_cvtsi128_si32(_mm_add_epi32(quarter, _mm_shuffle_epi32(quarter, 1)));
+        return _mm_cvtsi128_si32(sum_quarter(sum_halves(total)));
 }
 
 static inline float round_one(float value)
@@ -68,12 +64,12 @@ static inline float peak_of(const float *x, size_t n)
 }
 
 /* The sum of 16 quants. */
-static inline int16_t half_total(const int8_t *quants)
+static inline int32_t half_total(const int8_t *quants)
 {
         __m128i biased = _mm_xor_si128(_mm_loadu_si128((const void *)quants), _mm_set1_epi8(-128));
         __m128i sums = _mm_sad_epu8(biased, _mm_setzero_si128());
 
-        return (int16_t)(_mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128);
+        return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
 }
 
 static void quantise_wide(struct kernel_block *blocks, const float *x, size_t n)
@@ -82,11 +78,10 @@ static void quantise_wide(struct kernel_block *blocks, const float *x, size_t n)
                 float peak = peak_of(x, QUANT_SUPER), inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
 
                 for (size_t p = 0; p < QUANT_SUPER_PARTS; p++, x += QUANT_BLOCK) {
-                        int8_t *quants = blocks[b + p].quants;
+                        int32_t total = quantise_block(blocks[b + p].quants, x, inverse);
 
-                        quantise_block(quants, x, inverse);
                         blocks[b + p].scale = peak > 0.0f ? 1.0f / inverse : 0.0f;
-                        super_set_totals(blocks + b, p, half_total(quants), half_total(quants + 16));
+                        super_set_totals(blocks + b, p, total, half_total(blocks[b + p].quants));
                 }
         }
 }

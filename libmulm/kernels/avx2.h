@@ -21,12 +21,15 @@
 #define TILE  4 /* rows at a time */
 #define LANES 8
 
+static inline float sum_half_lanes(__m128 v)
+{
+        v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+        return _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)));
+}
+
 static inline float sum_lanes(__m256 v)
 {
-        __m128 sum = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-
-        sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-        return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+        return sum_half_lanes(_mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
 }
 
 /* The lane sums of four vectors, each added in the order of sum_lanes(). */
@@ -38,6 +41,13 @@ static inline __m128 sum_tile(const __m256 v[TILE])
                 sums[r] = _mm_add_ps(_mm256_castps256_ps128(v[r]), _mm256_extractf128_ps(v[r], 1));
         _MM_TRANSPOSE4_PS(sums[0], sums[1], sums[2], sums[3]);
         return _mm_add_ps(_mm_add_ps(sums[0], sums[2]), _mm_add_ps(sums[1], sums[3]));
+}
+
+/* The sum of all four, in the first. */
+static inline __m128i sum_quarter(__m128i v)
+{
+        v = _mm_add_epi32(v, _mm_unpackhi_epi64(v, v));
+        return _mm_add_epi32(v, _mm_shuffle_epi32(v, 1));
 }
 
 static inline __m128i sum_halves(__m256i v)

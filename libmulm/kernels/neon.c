@@ -64,12 +64,10 @@ void neon_quantise_wide(struct kernel_block *blocks, const float *x, size_t n)
                 float peak = peak_of(x, QUANT_SUPER), inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
 
                 for (size_t p = 0; p < QUANT_SUPER_PARTS; p++, x += QUANT_BLOCK) {
-                        int8_t *quants = blocks[b + p].quants;
+                        int32_t total = quantise_block(blocks[b + p].quants, x, inverse);
 
-                        quantise_block(quants, x, inverse);
                         blocks[b + p].scale = peak > 0.0f ? 1.0f / inverse : 0.0f;
-                        super_set_totals(blocks + b, p, vaddlvq_s8(vld1q_s8(quants)),
-                                         vaddlvq_s8(vld1q_s8(quants + 16)));
+                        super_set_totals(blocks + b, p, total, vaddlvq_s8(vld1q_s8(blocks[b + p].quants)));
                 }
         }
 }

@@ -78,14 +78,14 @@ void scalar_quantise_wide(struct kernel_block *blocks, const float *x, size_t n)
                         largest = fmaxf(largest, fabsf(x[i]));
                 inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
                 for (size_t p = 0; p < QUANT_SUPER_PARTS; p++, x += QUANT_BLOCK) {
-                        int16_t halves[2] = { 0 };
+                        int32_t halves[2] = { 0 };
 
                         for (size_t i = 0; i < QUANT_BLOCK; i++) {
                                 wide[p].quants[i] = (int8_t)rintf(x[i] * inverse);
-                                halves[i / 16] = (int16_t)(halves[i / 16] + wide[p].quants[i]);
+                                halves[i / 16] += wide[p].quants[i];
                         }
                         wide[p].scale = largest > 0.0f ? 1.0f / inverse : 0.0f;
-                        super_set_totals(wide, p, halves[0], halves[1]);
+                        super_set_totals(wide, p, halves[0] + halves[1], halves[0]);
                 }
         }
 }

@@ -26,11 +26,11 @@ static inline void super_unpack_scales(uint8_t ret_scales[16], const uint8_t pac
         memcpy(ret_scales, unpacked, sizeof(unpacked));
 }
 
-/* Enters the sums of the quants of part p's halves where a wide block keeps them. */
-static inline void super_set_totals(struct kernel_block *wide, size_t p, int16_t first, int16_t second)
+/* Enters the sum of part p's quants, and those of its halves, where a wide block keeps them. */
+static inline void super_set_totals(struct kernel_block *wide, size_t p, int32_t total, int32_t first_half)
 {
-        wide[p].total = first + second;
-        wide[0].totals[p] = (int16_t)(first + second);
-        wide[1 + p / 4].totals[2 * p % QUANT_SUPER_PARTS] = first;
-        wide[1 + p / 4].totals[2 * p % QUANT_SUPER_PARTS + 1] = second;
+        wide[p].total = total;
+        wide[0].totals[p] = (int16_t)total;
+        wide[1 + p / 4].totals[2 * p % QUANT_SUPER_PARTS] = (int16_t)first_half;
+        wide[1 + p / 4].totals[2 * p % QUANT_SUPER_PARTS + 1] = (int16_t)(total - first_half);
 }

@@ -216,27 +216,9 @@ static void test_rows_of_the_k_types_are_summed_in_the_order_of_llama_cpp(void *
                 enum quant_type type;
                 float sums[4];
         } golden[] = {
-                { QUANT_Q4_K,
-                  {
-                          -0x1.ac9bfap+11f,
-                          -0x1.51e474p+13f,
-                          -0x1.49dc2ap+12f,
-                          0x1.fb45f4p+10f,
-                  } },
-                { QUANT_Q5_K,
-                  {
-                          0x1.4e1186p+10f,
-                          0x1.4a85a2p+12f,
-                          0x1.58b2ep+13f,
-                          -0x1.ce7804p+15f,
-                  } },
-                { QUANT_Q6_K,
-                  {
-                          0x1.b09ccp+15f,
-                          -0x1.895578p+15f,
-                          0x1.1866a4p+16f,
-                          0x1.6be34p+16f,
-                  } },
+                { QUANT_Q4_K, { -0x1.ac9bfap+11f, -0x1.51e474p+13f, -0x1.49dc2ap+12f, 0x1.fb45f4p+10f } },
+                { QUANT_Q5_K, { 0x1.4e1186p+10f, 0x1.4a85a2p+12f, 0x1.58b2ep+13f, -0x1.ce7804p+15f } },
+                { QUANT_Q6_K, { 0x1.b09ccp+15f, -0x1.895578p+15f, 0x1.1866a4p+16f, 0x1.6be34p+16f } },
         };
         const size_t n = 6 * (size_t)QUANT_SUPER;
 
