@@ -6,7 +6,8 @@
 
 Stages, each skipped where its result stands and gone on with where it was interrupted: vocabulary, teacher, replies, cache,
 distil, tune, export. One whose table the configuration lacks is left out. A configuration with a name has a cache,
-distillation and tuning of its own beside those of others in the folder; distillation reads every cache there.
+distillation and tuning of its own beside those of others in the folder; distillation reads every cache there. One that
+comes `after` another has the parent, the vocabulary, the teacher and the seed of that one.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from .vocabulary import Vocabulary, choose
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(os.path.dirname(HERE), "data")
 REQUESTS = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests", "data", "prompts")
+SHARED = ["seed", "device", "threads", "watched", "parent", "vocabulary", "teacher"]  # with the recipe it comes after
 STAGES = ["vocabulary", "teacher", "replies", "cache", "distil", "tune", "export"]
 
 
@@ -31,6 +33,10 @@ class Recipe:
     def __init__(self, path, work):
         with open(path, "rb") as file:
             self.settings = tomllib.load(file)
+        if "after" in self.settings:
+            with open(os.path.join(os.path.dirname(path), self.settings["after"]), "rb") as file:
+                before = tomllib.load(file)
+            self.settings = {key: before[key] for key in SHARED if key in before} | self.settings
         self.work, self.seed = work, self.settings["seed"]
         os.makedirs(work, exist_ok=True)
         torch.manual_seed(self.seed)

@@ -148,10 +148,8 @@ def test_a_narrower_network_is_the_same_where_the_rest_says_nothing():
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             torch.nn.init.normal_(parameter, mean=float(parameter.dim() == 1), std=0.2)
-            silent = torch.ones(parameter.shape[0], dtype=torch.bool)
             if "attn_output" in name or "ffn_down" in name:
-                silent[kept] = False
-                parameter[silent] = 0.0
+                parameter[[i for i in range(64) if i not in kept]] = 0.0
                 parameter[:, [i for i in range(parameter.shape[1]) if i not in (heads if "attn" in name else neurons)]] = 0.0
             elif "token_embd" in name:
                 parameter[:, [i for i in range(64) if i not in kept]] = 0.0
@@ -271,6 +269,17 @@ def test_a_network_is_mixed_with_another_training_of_it():
     assert torch.allclose(network.token_embd.weight, before.token_embd.weight + 0.25)
     assert torch.allclose(network.output_norm.weight, before.output_norm.weight * 1.5)
     assert torch.equal(network.blk[0].attn_q.weight, before.blk[0].attn_q.weight)
+
+
+def test_a_recipe_that_comes_after_another_has_its_teacher():
+    tap.need(*TRAINING)
+    from train.__main__ import HERE, Recipe
+
+    with tempfile.TemporaryDirectory() as folder:
+        first, more, small = (
+            Recipe(os.path.join(HERE, f"two-cores{name}.toml"), folder).settings for name in ("", "-more", "-small"))
+    assert first["teacher"] == more["teacher"] == small["teacher"] and first["seed"] == more["seed"] == small["seed"]
+    assert more["distil"] != first["distil"] and "cache" not in small and small["threads"] == 1
 
 
 def test_a_stage_can_take_the_conversations_of_a_list_or_the_others():
